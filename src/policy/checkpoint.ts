@@ -1,0 +1,32 @@
+/** A checkpoint's standing (DESIGN section 7), worst evidence wins. */
+export type Standing = 'partial' | 'complete' | 'verified' | 'safe' | 'tainted' | 'suspect' | 'corrupt';
+
+/** One restorable unit in the checkpoint folder, as it was found at an inspection. JSON. */
+export interface CheckpointFact {
+  /** Its name in the checkpoint folder: `checkpoint-1200`, `step-40.npz`. */
+  readonly id: string;
+  readonly path: string;
+  /** The heartbeat step seen when it became complete. Unknown is not zero. */
+  readonly step?: number;
+  /** The number in its name, which only orders it. */
+  readonly number?: number;
+  /** Newest mtime among its files, ms since 1970. */
+  readonly modifiedAt: number;
+  readonly sizeBytes: number;
+  readonly standing: Standing;
+  /** What its standing rests on, in words. */
+  readonly why: string;
+  /** Written while an attempt of this run was alive. */
+  readonly ours: boolean;
+}
+
+/** Whether `a` lies further in the training than `b`; unknown `b` is behind everything. */
+export function isFurther(a: CheckpointFact, b: CheckpointFact | undefined): boolean {
+  if (!b) return true;
+  if (a.step !== undefined && b.step !== undefined) return a.step > b.step;
+  if (a.number !== undefined && b.number !== undefined) return a.number > b.number;
+  return a.modifiedAt > b.modifiedAt;
+}
+
+/** Standings from which training may go on. */
+export const isUsable = (standing: Standing): boolean => standing === 'verified' || standing === 'safe';

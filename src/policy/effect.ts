@@ -1,0 +1,40 @@
+import type { FailureKind } from '../failure/types.js';
+import type { Standing } from './checkpoint.js';
+
+/** Steps a script may want to skip after a numeric failure (TRAINGUARD_SKIP_FROM_STEP and its kin). */
+export interface SkipHints {
+  readonly failStep?: number;
+  readonly skipFromStep?: number;
+  readonly skipToStep?: number;
+}
+
+/** What the supervisor does once the state that asked for it is saved. Plain data. */
+export type Effect =
+  /** Look at the checkpoint folder; no process of the run is alive. Answered by inspected or inspection-failed. */
+  | { readonly type: 'inspect' }
+  /** Move these (newest first) into quarantine. Answered by rolled-back or rollback-failed. */
+  | { readonly type: 'roll-back'; readonly target?: string; readonly moves: readonly string[]; readonly reason: string }
+  /** Answered by backoff-elapsed. */
+  | { readonly type: 'wait'; readonly delayMs: number }
+  /** Answered by host-ready, or host-not-ready (and tried again by the supervisor until ready). */
+  | { readonly type: 'check-host'; readonly after: FailureKind }
+  | {
+      readonly type: 'launch';
+      readonly attempt: number;
+      readonly resume?: { readonly path: string; readonly step?: number };
+      readonly lastFailure?: FailureKind;
+      readonly hints?: SkipHints;
+    }
+  /** The stop ladder. Answered by exited. */
+  | {
+      readonly type: 'stop-worker';
+      readonly signal: string;
+      readonly graceMs: number;
+      readonly dumpStacks: boolean;
+      /** USR1's way: pass the warning on as the worker can take it, else wait for the next checkpoint. */
+      readonly preempted: boolean;
+    }
+  | { readonly type: 'kill-worker' }
+  | { readonly type: 'dump-stacks' }
+  | { readonly type: 'mark'; readonly id: string; readonly standing: Standing; readonly why: string }
+  | { readonly type: 'finish' };

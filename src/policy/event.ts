@@ -1,0 +1,68 @@
+import type { Exit, Failure, FailureKind } from '../failure/types.js';
+import type { HealthFinding, Instant, Phase } from '../progress/types.js';
+import type { CheckpointFact } from './checkpoint.js';
+
+/** What an attempt's heartbeats came to. */
+export interface ProgressSummary {
+  readonly heartbeats: number;
+  readonly firstStep?: number;
+  readonly lastStep?: number;
+  readonly totalSteps?: number;
+  readonly loss?: number;
+  /** From launch to the first progress, ms. */
+  readonly startMs?: number;
+  /** From the first to the last progress, ms. */
+  readonly trainMs?: number;
+  readonly longestIntervalMs?: number;
+  readonly longestPhaseMs: Readonly<Partial<Record<Phase, number>>>;
+}
+
+export type StopSource = 'interrupt' | 'terminate' | 'request' | 'preemption';
+
+/**
+ * Everything that may change a decision. Each carries the time it happened (`at` wall, `mono` monotonic);
+ * chance comes in as `jitter`, 0 to 1. All of it is journalled.
+ */
+export type Event = Instant &
+  (
+    | { readonly type: 'started'; readonly bootId: string }
+    | {
+        readonly type: 'inspected';
+        /** Oldest first. */
+        readonly checkpoints: readonly CheckpointFact[];
+        /** The folder was only guessed: what this run did not write must not be moved. */
+        readonly guessed: boolean;
+        readonly jitter: number;
+      }
+    | { readonly type: 'inspection-failed'; readonly reason: string; readonly jitter: number }
+    | { readonly type: 'rolled-back'; readonly quarantined: readonly string[]; readonly tx?: string }
+    | { readonly type: 'rollback-failed'; readonly reason: string }
+    | { readonly type: 'backoff-elapsed' }
+    | { readonly type: 'host-ready' }
+    | { readonly type: 'host-not-ready'; readonly waitingFor: string }
+    | { readonly type: 'launched'; readonly pid: number }
+    | { readonly type: 'progressed'; readonly summary: ProgressSummary }
+    | { readonly type: 'checkpoint-verified'; readonly checkpoint: CheckpointFact }
+    | { readonly type: 'unhealthy'; readonly finding: HealthFinding }
+    | { readonly type: 'silence-warning'; readonly silentMs: number; readonly basis: string }
+    | {
+        readonly type: 'deadline';
+        readonly which: 'startup' | 'silence';
+        readonly silentMs: number;
+        readonly basis: string;
+        readonly lastStep?: number;
+      }
+    | { readonly type: 'stuck'; readonly pid: number; readonly wchan: string }
+    | {
+        readonly type: 'exited';
+        readonly exit: Exit;
+        readonly failure: Failure;
+        readonly summary: ProgressSummary;
+      }
+    | { readonly type: 'stop-requested'; readonly by: StopSource }
+    | { readonly type: 'stop-forced' }
+  );
+
+export type EventType = Event['type'];
+
+export type { FailureKind };

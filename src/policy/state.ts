@@ -1,0 +1,117 @@
+import type { Exit, Failure, FailureKind } from '../failure/types.js';
+import type { HealthFinding, Instant, TimingHistory } from '../progress/types.js';
+import type { CheckpointFact } from './checkpoint.js';
+import type { SkipHints } from './effect.js';
+import type { ProgressSummary, StopSource } from './event.js';
+
+/** One failure and what was done about it; the newest 50 are kept in the state, all in the journal. */
+export interface FailureRecord {
+  readonly attempt: number;
+  readonly at: number;
+  readonly kind: FailureKind;
+  readonly reason: string;
+  readonly advice?: string;
+  readonly evidence: Failure['evidence'];
+  readonly fingerprint?: string;
+  readonly step?: number;
+  readonly exit: Exit;
+  /** In words: `retry 1 of 3`, `gave up: …`. Empty until decided. */
+  readonly action: string;
+  readonly rolledBackTo?: { readonly id: string; readonly step?: number };
+  readonly quarantined: readonly string[];
+}
+
+/** How long the run spent, and what of it was kept. */
+export interface Tally {
+  readonly startedAt: number;
+  /** Time from first to last progress, over all ended attempts, ms. */
+  readonly trainedMs: number;
+  /** Of that, time on steps that were done again later, ms. */
+  readonly lostMs: number;
+  readonly lostSteps: number;
+}
+
+/** What the run remembers from attempt to attempt. */
+export interface Ledger {
+  /** The number of the current attempt, or of the next one while none runs. The first is 0. */
+  readonly attempt: number;
+  /** Attempts launched since the run was last started afresh. */
+  readonly launched: number;
+  readonly bootId: string;
+  /** Failures in a row, without getting further, that used the budget. */
+  readonly retriesUsed: number;
+  readonly totalRetries: number;
+  readonly totalFailures: number;
+  /** Failures in a row without getting further, paid or free: the exponent of the backoff. */
+  readonly backoffs: number;
+  /** The first of the present row of outage failures. */
+  readonly outageSince?: Instant;
+  /** The furthest verified checkpoint any attempt had. */
+  readonly furthest?: CheckpointFact;
+  /** Whether the run ever had a verified checkpoint. */
+  readonly everVerified: boolean;
+  readonly repeat?: { readonly fingerprint: string; readonly step?: number; readonly count: number };
+  readonly freePreemptions: number;
+  readonly timing: TimingHistory;
+  readonly failures: readonly FailureRecord[];
+  readonly lastRecovery: 'success' | 'failed' | null;
+  readonly lastAttempt?: ProgressSummary;
+  readonly hints?: SkipHints;
+  readonly tally: Tally;
+}
+
+export type StopCause =
+  | { readonly type: 'person'; readonly by: Exclude<StopSource, 'preemption'> }
+  | { readonly type: 'preempted' }
+  | { readonly type: 'hang'; readonly which: 'startup' | 'silence'; readonly silentMs: number; readonly basis: string }
+  | { readonly type: 'unhealthy'; readonly finding: HealthFinding };
+
+export type Outcome = 'completed' | 'failed' | 'stopped' | 'preempted';
+
+/** An attempt that is about to be, or is, at work. */
+interface AttemptData {
+  readonly resume?: CheckpointFact;
+}
+
+/** Where the run stands. Each member carries only its own data; `ledger` goes through all. */
+export type State = { readonly ledger: Ledger } & (
+  | { readonly name: 'idle' }
+  /** `after`: what brought us here. `failure`: judged once the folder was looked at. */
+  | { readonly name: 'inspecting'; readonly after: 'start' | 'backoff' }
+  | { readonly name: 'inspecting'; readonly after: 'failure'; readonly failure: FailureRecord }
+  | { readonly name: 'inspecting'; readonly after: 'success' }
+  | {
+      readonly name: 'rolling-back';
+      readonly delayMs: number;
+      readonly target?: CheckpointFact;
+      readonly reason: string;
+      readonly stop?: StopSource;
+    }
+  | ({ readonly name: 'backing-off'; readonly delayMs: number; readonly until: Instant } & AttemptData)
+  | ({ readonly name: 'waiting'; readonly since: Instant; readonly waitingFor?: string } & AttemptData)
+  | ({ readonly name: 'starting'; readonly stop?: StopSource; readonly since: Instant } & AttemptData)
+  | ({
+      readonly name: 'running';
+      readonly pid: number;
+      readonly since: Instant;
+      readonly warning?: string;
+    } & AttemptData)
+  | ({
+      readonly name: 'stopping';
+      readonly pid: number;
+      readonly since: Instant;
+      readonly cause: StopCause;
+      readonly forced: boolean;
+      /** A process that cannot be killed (state D), and where in the kernel it waits. */
+      readonly stuck?: { readonly pid: number; readonly wchan: string };
+    } & AttemptData)
+  | {
+      readonly name: 'ended';
+      readonly outcome: Outcome;
+      readonly exitCode: number;
+      readonly reason: string;
+      readonly at: number;
+    }
+);
+
+export type StateName = State['name'];

@@ -1,0 +1,90 @@
+export type Phase = 'startup' | 'train' | 'eval' | 'checkpoint';
+
+/** One report of progress, read from a line of the training's output (section 5). Unknown is not zero. */
+export interface Heartbeat {
+  readonly step?: number;
+  readonly epoch?: number;
+  readonly loss?: number;
+  readonly gradNorm?: number;
+  readonly totalSteps?: number;
+  readonly phase?: Phase;
+  /** A checkpoint's path, as the script names it. */
+  readonly checkpoint?: string;
+  readonly rank?: number;
+  /** Other numbers of the line, by their own names. At most 32. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** Wall time (ms since 1970) and monotonic time (ms, valid within one boot). */
+export interface Instant {
+  readonly at: number;
+  readonly mono: number;
+}
+
+/** What heartbeats say of the training's health. */
+export interface HealthFinding {
+  readonly kind: 'non-finite-loss' | 'non-finite-grad-norm' | 'loss-spike' | 'step-went-back';
+  /** The first step at which it was seen. */
+  readonly step?: number;
+  readonly reason: string;
+}
+
+/**
+ * All that heartbeats of one attempt have said, folded. Small, JSON, and safe to save as it is.
+ * Times are monotonic milliseconds.
+ */
+export interface Progress {
+  readonly startedMono: number;
+  /** Last line, checkpoint growth or heartbeat file growth: life, not progress. */
+  readonly lastLifeMono: number;
+  /** Last recognised progress: a heartbeat that says something new (a step gone up, or no step at all). */
+  readonly lastProgressMono?: number;
+  readonly lastHeartbeatAt?: number;
+  readonly heartbeats: number;
+  readonly firstStep?: number;
+  readonly step?: number;
+  readonly maxStep?: number;
+  readonly totalSteps?: number;
+  readonly epoch?: number;
+  readonly loss?: number;
+  readonly phase?: Phase;
+  readonly phaseSinceMono?: number;
+  /** Whether this worker reports `phase` at all. */
+  readonly reportsPhase: boolean;
+  /** Time from launch to the first progress, ms. */
+  readonly startMs?: number;
+  /** The longest time between two progresses of this attempt, ms. */
+  readonly longestIntervalMs?: number;
+  /** Longest time spent in each phase, ms. */
+  readonly longestPhaseMs: Readonly<Partial<Record<Phase, number>>>;
+  readonly badLosses: number;
+  readonly badGradNorms: number;
+  readonly firstBadStep?: number;
+  /** The last finite losses, at most 64: what a spike is measured against. */
+  readonly recentLosses: readonly number[];
+  /** Set once the training is unhealthy; stays. */
+  readonly unhealthy?: HealthFinding;
+}
+
+/** What earlier attempts taught about how long things take in this run, ms. */
+export interface TimingHistory {
+  readonly everProgressed: boolean;
+  readonly longestIntervalMs?: number;
+  readonly longestStartMs?: number;
+  readonly longestPhaseMs: Readonly<Partial<Record<Phase, number>>>;
+}
+
+/** How long silence is borne. `undefined` timeouts are adaptive (section 5). */
+export interface SilenceSettings {
+  readonly startupTimeoutMs?: number;
+  readonly timeoutMs?: number;
+}
+
+/** When silence is warned of and when it is a hang, monotonic ms. `hangAtMono` undefined: it only warns. */
+export interface SilenceDeadline {
+  readonly which: 'startup' | 'silence';
+  readonly warnAtMono: number;
+  readonly hangAtMono?: number;
+  /** In words: `5 × the longest interval seen (2m 10s)`. */
+  readonly basis: string;
+}

@@ -1,0 +1,129 @@
+import type { Exit, Failure, HostFacts, LogTail } from '../failure/types.js';
+import type { CheckpointFact, Standing } from '../policy/checkpoint.js';
+import type { Result } from '../util/result.js';
+
+export type { CheckpointFact, Standing } from '../policy/checkpoint.js';
+export type { Exit, Failure, HostFacts, LogTail } from '../failure/types.js';
+
+/** Time and chance, so that the loop can be run in virtual time. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds, monotonic, valid within one boot and comparable between processes of it. */
+  mono(): number;
+  /** 0 to 1. */
+  random(): number;
+  /** Calls back once after `delayMs`; the answer cancels it. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+export interface LaunchSpec {
+  /** `<stateDir>/runs/<name>/attempts/NNN`; made by the engine, must not exist or hold an unwon launch. */
+  readonly attemptDir: string;
+  readonly attempt: number;
+  readonly argv: readonly [string, ...string[]];
+  readonly cwd: string;
+  /** The whole environment of the worker, TRAINGUARD_* included. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The run's random id: `TRAINGUARD_RUN_ID`, and the marker `TRAINGUARD_MARK_<id>` the engine adds. */
+  readonly runId: string;
+  readonly stopSignal: string;
+  readonly stdin: 'null' | 'inherit';
+}
+
+export type LogStream = 'out' | 'err';
+
+/** How far each log was read and folded, bytes. */
+export type LogOffsets = Readonly<Record<LogStream, number>>;
+
+export interface WorkerEvents {
+  /** A line of the worker, without its end; longer ones are cut at 64 KiB. In order within a stream. */
+  line(text: string, stream: LogStream): void;
+  /** A process of the attempt cannot be killed. */
+  stuck(pid: number, wchan: string): void;
+  /** Something a person should know: logs could not be bounded, leftovers were found after success… */
+  notice(text: string): void;
+}
+
+export interface StopOrder {
+  readonly signal: string;
+  readonly graceMs: number;
+  readonly dumpStacks: boolean;
+  readonly preempted: boolean;
+}
+
+/** One launched attempt on some engine. */
+export interface Worker {
+  /** The main process: the user's command itself. */
+  readonly pid: number;
+  /** Settles once the main process ended, nothing of the attempt is left alive, and both logs are read to their end. */
+  readonly ended: Promise<Exit>;
+  /** Reads both logs to their present end; every line goes to the events first. */
+  drain(): Promise<void>;
+  readonly offsets: LogOffsets;
+  /** Whether the main process is stopped (state T): time that is not held against it. */
+  isSuspended(): boolean;
+  /** Starts the stop ladder; calling it again with another order only makes it more urgent. */
+  stop(order: StopOrder): void;
+  /** SIGKILL for everything, at once. */
+  kill(): void;
+  /** Writes what each thread does into the attempt's stacks.txt. */
+  dumpStacks(): Promise<void>;
+  /** The end of each log, at most `bytes` each. */
+  tails(bytes: number): Promise<readonly LogTail[]>;
+  hostFacts(): Promise<HostFacts>;
+}
+
+export interface Engine {
+  readonly name: 'local' | 'slurm' | 'ray';
+  /** A command that cannot be started is not a Problem: it is a Worker that ended `not-started`, or with 126 or 127. */
+  launch(spec: LaunchSpec, events: WorkerEvents): Promise<Result<Worker>>;
+}
+
+export interface Inspection {
+  /** Oldest first. */
+  readonly checkpoints: readonly CheckpointFact[];
+}
+
+export interface RollbackDone {
+  readonly tx: string;
+  /** Ids moved, and where they are now. */
+  readonly moved: readonly { readonly id: string; readonly to: string }[];
+}
+
+/** The checkpoint folder of a run, with its vault. */
+export interface CheckpointStore {
+  readonly dir: string;
+  readonly layout: string;
+  /** The folder was found, not named: nothing is moved that this run's attempts did not write. */
+  readonly guessed: boolean;
+  /** Finishes a rollback that was cut off, forward. Called before anything else. Answers what it finished. */
+  recover(): Promise<Result<readonly string[]>>;
+  /**
+   * What there is. `live`: the worker is at work, so what is young or open for writing is not judged yet.
+   * Verifies by content what has no valid manifest (newest first, within `budgetMs`).
+   */
+  inspect(options: {
+    readonly live: boolean;
+    readonly step?: number;
+    readonly budgetMs: number;
+  }): Promise<Result<Inspection>>;
+  /** Healthy time and steps that passed since the last call count for every verified checkpoint older than them. */
+  credit(healthy: { readonly ms: number; readonly steps: number }): Promise<void>;
+  mark(id: string, standing: Standing, why: string): Promise<Result<void>>;
+  /** The journalled transaction of CHECKPOINTS.md. `moves` newest first. */
+  rollback(plan: {
+    readonly target?: string;
+    readonly moves: readonly string[];
+    readonly reason: string;
+  }): Promise<Result<RollbackDone>>;
+  /** Calls back when something changed in the folder (top level only). */
+  watch(changed: () => void): () => void;
+  close(): Promise<void>;
+}
+
+export type Classify = (autopsy: {
+  readonly exit: Exit;
+  readonly tails: readonly LogTail[];
+  readonly host: HostFacts;
+}) => Failure;
