@@ -48,6 +48,8 @@ export interface Failure {
   readonly evidence: readonly Evidence[];
   /** 0 to 1. */
   readonly confidence: number;
+  /** What a rule of the user's says to do; it goes before everything the kind would bring. */
+  readonly ruled?: 'retry' | 'fail' | 'ignore' | 'rollback';
 }
 
 /** A log's end, as the classifier gets it. */

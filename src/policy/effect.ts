@@ -13,7 +13,12 @@ export type Effect =
   /** Look at the checkpoint folder; no process of the run is alive. Answered by inspected or inspection-failed. */
   | { readonly type: 'inspect' }
   /** Move these (newest first) into quarantine. Answered by rolled-back or rollback-failed. */
-  | { readonly type: 'roll-back'; readonly target?: string; readonly moves: readonly string[]; readonly reason: string }
+  | {
+      readonly type: 'roll-back';
+      readonly target?: string;
+      readonly moves: readonly string[];
+      readonly reason: string;
+    }
   /** Answered by backoff-elapsed. */
   | { readonly type: 'wait'; readonly delayMs: number }
   /** Answered by host-ready, or host-not-ready (and tried again by the supervisor until ready). */

@@ -15,6 +15,9 @@ export interface FailureRecord {
   readonly fingerprint?: string;
   readonly step?: number;
   readonly exit: Exit;
+  /** The first step at which the training was seen to be unhealthy (numeric). */
+  readonly badStep?: number;
+  readonly ruled?: NonNullable<Failure['ruled']>;
   /** In words: `retry 1 of 3`, `gave up: …`. Empty until decided. */
   readonly action: string;
   readonly rolledBackTo?: { readonly id: string; readonly step?: number };
@@ -63,7 +66,12 @@ export interface Ledger {
 export type StopCause =
   | { readonly type: 'person'; readonly by: Exclude<StopSource, 'preemption'> }
   | { readonly type: 'preempted' }
-  | { readonly type: 'hang'; readonly which: 'startup' | 'silence'; readonly silentMs: number; readonly basis: string }
+  | {
+      readonly type: 'hang';
+      readonly which: 'startup' | 'silence';
+      readonly silentMs: number;
+      readonly basis: string;
+    }
   | { readonly type: 'unhealthy'; readonly finding: HealthFinding };
 
 export type Outcome = 'completed' | 'failed' | 'stopped' | 'preempted';
@@ -71,6 +79,18 @@ export type Outcome = 'completed' | 'failed' | 'stopped' | 'preempted';
 /** An attempt that is about to be, or is, at work. */
 interface AttemptData {
   readonly resume?: CheckpointFact;
+}
+
+/** What comes after the checkpoint folder is in order. */
+export type Next =
+  | { readonly type: 'launch' }
+  | { readonly type: 'check-host'; readonly after: FailureKind }
+  | { readonly type: 'back-off'; readonly delayMs: number };
+
+/** A process that cannot be killed (state D), and where in the kernel it waits. */
+export interface Stuck {
+  readonly pid: number;
+  readonly wchan: string;
 }
 
 /** Where the run stands. Each member carries only its own data; `ledger` goes through all. */
@@ -82,7 +102,7 @@ export type State = { readonly ledger: Ledger } & (
   | { readonly name: 'inspecting'; readonly after: 'success' }
   | {
       readonly name: 'rolling-back';
-      readonly delayMs: number;
+      readonly next: Next;
       readonly target?: CheckpointFact;
       readonly reason: string;
       readonly stop?: StopSource;
@@ -95,6 +115,7 @@ export type State = { readonly ledger: Ledger } & (
       readonly pid: number;
       readonly since: Instant;
       readonly warning?: string;
+      readonly stuck?: Stuck;
     } & AttemptData)
   | ({
       readonly name: 'stopping';
@@ -102,8 +123,7 @@ export type State = { readonly ledger: Ledger } & (
       readonly since: Instant;
       readonly cause: StopCause;
       readonly forced: boolean;
-      /** A process that cannot be killed (state D), and where in the kernel it waits. */
-      readonly stuck?: { readonly pid: number; readonly wchan: string };
+      readonly stuck?: Stuck;
     } & AttemptData)
   | {
       readonly name: 'ended';

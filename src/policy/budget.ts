@@ -1,0 +1,67 @@
+import type { Instant } from '../progress/types.js';
+import { formatDuration } from '../util/duration.js';
+import { formatCount } from '../util/text.js';
+import { isOutage } from './ledger.js';
+import type { Policy } from './policy.js';
+import type { FailureRecord, Ledger } from './state.js';
+
+/** What is to be done about a failure, and why, in words. `paid`: it uses the retry budget. */
+export type Verdict =
+  | { readonly type: 'retry'; readonly paid: boolean; readonly words: string }
+  | { readonly type: 'give-up'; readonly words: string };
+
+/**
+ * Decides whether a failure is retried. The ledger already counts it, and was refilled if the attempt got further.
+ */
+export function judge(policy: Policy, ledger: Ledger, failure: FailureRecord, now: Instant): Verdict {
+  if (failure.ruled === 'fail') return giveUp('a rule of the configuration says so');
+  if (policy.maxTotalRetries !== undefined && ledger.totalRetries >= policy.maxTotalRetries) {
+    return giveUp(`all ${policy.maxTotalRetries} retries of maxTotalRetries are used`);
+  }
+  if (failure.ruled === 'ignore') return free('a rule of the configuration makes it free');
+  if (isPermanent(failure, ledger))
+    return giveUp('no attempt has got past it: a retry would end the same way');
+  const repeat = repeats(policy, ledger, failure);
+  if (repeat) return repeat;
+  if (isOutage(failure.kind, ledger.timing.everProgressed) && withinOutage(policy, ledger, now)) {
+    return free(
+      `an outage of ${failure.kind} is waited out for ${formatDuration(policy.outageWindowMs)} at most`,
+    );
+  }
+  if (ledger.retriesUsed >= policy.maxRetries) {
+    return giveUp(
+      policy.maxRetries === 0
+        ? 'no retries were asked for (maxRetries 0)'
+        : `${policy.maxRetries + 1} failures in a row without getting further`,
+    );
+  }
+  return {
+    type: 'retry',
+    paid: true,
+    words: `retry ${ledger.retriesUsed + 1} of ${policy.maxRetries}`,
+  };
+}
+
+const giveUp = (why: string): Verdict => ({ type: 'give-up', words: why });
+const free = (why: string): Verdict => ({ type: 'retry', paid: false, words: `free retry: ${why}` });
+
+/** A command that cannot be run, an import that fails: nothing but a person changes that, unless it has worked before. */
+function isPermanent(failure: FailureRecord, ledger: Ledger): boolean {
+  const permanent = failure.kind === 'command' || failure.kind === 'config' || failure.kind === 'code';
+  return permanent && !ledger.timing.everProgressed && failure.ruled === undefined;
+}
+
+/** The same exception at the same step, again and again: a bug, not bad luck. */
+function repeats(policy: Policy, ledger: Ledger, failure: FailureRecord): Verdict | undefined {
+  const limit = failure.kind === 'gpu-memory' ? 2 : policy.stopOnRepeat;
+  const { repeat } = ledger;
+  if (limit === undefined || repeat?.step === undefined || repeat.count < limit) return undefined;
+  if (failure.kind !== 'exception' && failure.kind !== 'gpu-memory') return undefined;
+  return giveUp(
+    `the same failure at step ${formatCount(repeat.step)} ${repeat.count} times: it is deterministic, a restart does not cure it`,
+  );
+}
+
+function withinOutage(policy: Policy, ledger: Ledger, now: Instant): boolean {
+  return ledger.outageSince !== undefined && now.at - ledger.outageSince.at <= policy.outageWindowMs;
+}

@@ -1,0 +1,148 @@
+import type { FailureKind } from '../failure/types.js';
+import type { Instant } from '../progress/types.js';
+import { type CheckpointFact, isFurther, isUsable } from './checkpoint.js';
+import type { ProgressSummary } from './event.js';
+import type { FailureRecord, Ledger } from './state.js';
+
+/** Kept in the state; the journal has all. */
+const failuresKept = 50;
+
+/** A run that has done nothing yet. */
+export const newLedger = (): Ledger => ({
+  attempt: 0,
+  launched: 0,
+  bootId: '',
+  retriesUsed: 0,
+  totalRetries: 0,
+  totalFailures: 0,
+  backoffs: 0,
+  everVerified: false,
+  freePreemptions: 0,
+  timing: { everProgressed: false, longestPhaseMs: {} },
+  failures: [],
+  lastRecovery: null,
+  tally: { startedAt: 0, trainedMs: 0, lostMs: 0, lostSteps: 0 },
+});
+
+/**
+ * The same run started anew by a person after it ended: next attempt number, fresh budgets, repeats forgotten; what
+ * was learned about timing is kept, and so is the knowledge that there were good checkpoints.
+ */
+export function startAfresh(ledger: Ledger, at: number): Ledger {
+  return {
+    ...newLedger(),
+    attempt: ledger.launched > 0 ? ledger.attempt + 1 : ledger.attempt,
+    timing: ledger.timing,
+    everVerified: ledger.everVerified,
+    tally: { ...newLedger().tally, startedAt: at },
+    ...(ledger.furthest && { furthest: ledger.furthest }),
+  };
+}
+
+/** Takes note of the checkpoints that are there. One further than any attempt had refills the retry budget. */
+export function noteCheckpoints(ledger: Ledger, checkpoints: readonly CheckpointFact[]): Ledger {
+  const newest = checkpoints.findLast((checkpoint) => isUsable(checkpoint.standing));
+  if (!newest) return ledger;
+  const known = { ...ledger, everVerified: true };
+  if (!isFurther(newest, ledger.furthest)) return known;
+  return refill({ ...known, furthest: newest });
+}
+
+/** Proven progress: the row of failures is over, and so are its backoff, its outage and its repeats. */
+function refill(ledger: Ledger): Ledger {
+  const { outageSince: _outage, repeat: _repeat, ...rest } = ledger;
+  return {
+    ...rest,
+    retriesUsed: 0,
+    backoffs: 0,
+    lastRecovery: ledger.totalFailures > 0 ? 'success' : ledger.lastRecovery,
+  };
+}
+
+/** Adds a failure, and counts how often the same one happened at the same step without getting further. */
+export function noteFailure(ledger: Ledger, failure: FailureRecord, now: Instant): Ledger {
+  const { outageSince, repeat: last, ...rest } = ledger;
+  const same =
+    failure.fingerprint !== undefined &&
+    failure.step !== undefined &&
+    last?.fingerprint === failure.fingerprint &&
+    last.step === failure.step;
+  const repeat =
+    failure.fingerprint === undefined
+      ? undefined
+      : {
+          fingerprint: failure.fingerprint,
+          count: same ? last.count + 1 : 1,
+          ...(failure.step !== undefined && { step: failure.step }),
+        };
+  const outage = isOutage(failure.kind, ledger.timing.everProgressed);
+  return {
+    ...rest,
+    totalFailures: ledger.totalFailures + 1,
+    failures: [...ledger.failures, failure].slice(-failuresKept),
+    ...(repeat && { repeat }),
+    ...(outage && { outageSince: outageSince ?? now }),
+  };
+}
+
+/**
+ * Failures of the surroundings, which pass: they do not use the budget within the outage window. What cannot be run or
+ * imported belongs to them once an attempt has shown that it can (a file system that is away looks like that).
+ */
+export function isOutage(kind: FailureKind, everProgressed: boolean): boolean {
+  if (kind === 'command' || kind === 'config' || kind === 'code') return everProgressed;
+  return kind === 'storage' || kind === 'network' || kind === 'gpu' || kind === 'host-memory';
+}
+
+/** Changes the newest failure: what was decided about it, and where it went back to. */
+export function amendLastFailure(ledger: Ledger, change: Partial<FailureRecord>): Ledger {
+  const last = ledger.failures.at(-1);
+  if (!last) return ledger;
+  return { ...ledger, failures: [...ledger.failures.slice(0, -1), { ...last, ...change }] };
+}
+
+/** The attempt's first progress: what its predecessor did beyond this point is done again, so it was lost. */
+export function noteFirstProgress(ledger: Ledger, summary: ProgressSummary): Ledger {
+  const timing = { ...ledger.timing, everProgressed: true };
+  const last = ledger.lastAttempt;
+  if (last?.lastStep === undefined || summary.firstStep === undefined) return { ...ledger, timing };
+  const lostSteps = Math.max(0, last.lastStep - summary.firstStep + 1);
+  const steps = last.firstStep === undefined ? 0 : last.lastStep - last.firstStep + 1;
+  const lostMs = steps > 0 ? ((last.trainMs ?? 0) * Math.min(lostSteps, steps)) / steps : 0;
+  const { lastAttempt: _counted, ...rest } = ledger;
+  return {
+    ...rest,
+    timing,
+    tally: {
+      ...ledger.tally,
+      lostSteps: ledger.tally.lostSteps + lostSteps,
+      lostMs: ledger.tally.lostMs + lostMs,
+    },
+  };
+}
+
+/** An attempt is over: its times are learned, its training time is counted. */
+export function noteAttempt(ledger: Ledger, summary: ProgressSummary): Ledger {
+  const longer = (a: number | undefined, b: number | undefined): number | undefined =>
+    a === undefined ? b : b === undefined ? a : Math.max(a, b);
+  const { timing } = ledger;
+  const longestIntervalMs = longer(timing.longestIntervalMs, summary.longestIntervalMs);
+  const longestStartMs = longer(timing.longestStartMs, summary.startMs);
+  const longestPhaseMs = { ...timing.longestPhaseMs };
+  for (const phase of ['startup', 'train', 'eval', 'checkpoint'] as const) {
+    const longest = longer(longestPhaseMs[phase], summary.longestPhaseMs[phase]);
+    if (longest !== undefined) longestPhaseMs[phase] = longest;
+  }
+  return {
+    ...ledger,
+    timing: {
+      everProgressed: timing.everProgressed || summary.startMs !== undefined,
+      longestPhaseMs,
+      ...(longestIntervalMs !== undefined && { longestIntervalMs }),
+      ...(longestStartMs !== undefined && { longestStartMs }),
+    },
+    // an attempt that made no step leaves the question of what was lost to the next one that does
+    ...(summary.lastStep === undefined ? {} : { lastAttempt: summary }),
+    tally: { ...ledger.tally, trainedMs: ledger.tally.trainedMs + (summary.trainMs ?? 0) },
+  };
+}

@@ -1,0 +1,112 @@
+import type { FailureKind } from '../failure/types.js';
+import type { Instant } from '../progress/types.js';
+import { unreachable } from '../util/unreachable.js';
+import { backoffMs } from './backoff.js';
+import type { CheckpointFact } from './checkpoint.js';
+import { end, endedByRequest } from './end.js';
+import type { Event } from './event.js';
+import { amendLastFailure } from './ledger.js';
+import type { Policy } from './policy.js';
+import type { Ledger, Next, State } from './state.js';
+import type { Step } from './step.js';
+
+/** Starts the attempt that the ledger names. */
+export function launch(ledger: Ledger, resume: CheckpointFact | undefined, now: Instant): Step {
+  const counted = { ...ledger, launched: ledger.launched + 1 };
+  const last = ledger.launched > 0 ? ledger.failures.at(-1) : undefined;
+  const step = resume?.step ?? resume?.number;
+  return {
+    state: {
+      name: 'starting',
+      since: { at: now.at, mono: now.mono },
+      ledger: counted,
+      ...(resume && { resume }),
+    },
+    effects: [
+      {
+        type: 'launch',
+        attempt: ledger.attempt,
+        ...(resume && { resume: { path: resume.path, ...(step !== undefined && { step }) } }),
+        ...(last && { lastFailure: last.kind }),
+        ...(ledger.hints && { hints: ledger.hints }),
+      },
+    ],
+  };
+}
+
+/** Goes on once the checkpoint folder is in order. */
+export function advance(ledger: Ledger, next: Next, resume: CheckpointFact | undefined, now: Instant): Step {
+  const from = resume && { resume };
+  const instant = { at: now.at, mono: now.mono };
+  switch (next.type) {
+    case 'launch':
+      return launch(ledger, resume, now);
+    case 'check-host':
+      return {
+        state: { name: 'waiting', since: instant, ledger, ...from },
+        effects: [{ type: 'check-host', after: next.after }],
+      };
+    case 'back-off':
+      return {
+        state: {
+          name: 'backing-off',
+          delayMs: next.delayMs,
+          until: { at: now.at + next.delayMs, mono: now.mono + next.delayMs },
+          ledger,
+          ...from,
+        },
+        effects: [{ type: 'wait', delayMs: next.delayMs }],
+      };
+    default:
+      return unreachable(next);
+  }
+}
+
+export function rolledBack(
+  state: Extract<State, { name: 'rolling-back' }>,
+  event: Extract<Event, { type: 'rolled-back' }>,
+): Step {
+  const { target, next, stop } = state;
+  const step = target?.step ?? target?.number;
+  const ledger =
+    next.type === 'launch'
+      ? state.ledger
+      : amendLastFailure(state.ledger, {
+          quarantined: event.quarantined,
+          ...(target && { rolledBackTo: { id: target.id, ...(step !== undefined && { step }) } }),
+        });
+  if (stop !== undefined) return endedByRequest(ledger, stop, event.at);
+  return advance(ledger, next, target, event);
+}
+
+/** The disk would not do it. What was begun is finished forward at the next try; until then nothing is launched. */
+export function rollbackFailed(
+  policy: Policy,
+  state: Extract<State, { name: 'rolling-back' }>,
+  event: Extract<Event, { type: 'rollback-failed' }>,
+): Step {
+  if (state.stop !== undefined) return endedByRequest(state.ledger, state.stop, event.at);
+  return tryFolderAgain(policy, state.ledger, `the rollback failed: ${event.reason}`, event, 0.5);
+}
+
+/** The checkpoint folder could not be read or changed: waits, within the outage window, and looks again. */
+export function tryFolderAgain(
+  policy: Policy,
+  ledger: Ledger,
+  reason: string,
+  now: Instant,
+  jitter: number,
+): Step {
+  const outageSince = ledger.outageSince ?? { at: now.at, mono: now.mono };
+  if (now.at - outageSince.at > policy.outageWindowMs) {
+    return end(ledger, { outcome: 'failed', reason, at: now.at });
+  }
+  // never in a hot loop, even under a zero backoff
+  const delayMs = Math.max(1000, backoffMs(policy.backoff, ledger.backoffs, jitter));
+  const counted = { ...ledger, outageSince, backoffs: ledger.backoffs + 1 };
+  return advance(counted, { type: 'back-off', delayMs }, undefined, now);
+}
+
+/** What follows a delay: zero means at once, by way of a look at the host. */
+export const afterDelay = (delayMs: number, after: FailureKind): Next =>
+  delayMs > 0 ? { type: 'back-off', delayMs } : { type: 'check-host', after };

@@ -1,0 +1,87 @@
+import { formatCount } from '../util/text.js';
+import { type CheckpointFact, isUsable } from './checkpoint.js';
+
+/** What is to be done with the checkpoint folder before the next attempt. */
+export type RollbackChoice =
+  | { readonly type: 'keep'; readonly resume?: CheckpointFact; readonly note?: string }
+  | {
+      readonly type: 'roll-back';
+      /** undefined: nothing good is there, training starts from scratch. */
+      readonly target?: CheckpointFact;
+      /** Ids to move into quarantine, newest first. */
+      readonly moves: readonly string[];
+      readonly reason: string;
+    }
+  | { readonly type: 'stuck'; readonly reason: string };
+
+export interface RollbackQuestion {
+  /** Oldest first. */
+  readonly checkpoints: readonly CheckpointFact[];
+  readonly guessed: boolean;
+  readonly rollbackEnabled: boolean;
+  readonly allowScratch: boolean;
+  /** Whether the run ever had a verified checkpoint. */
+  readonly everVerified: boolean;
+  /** After a numeric failure: only checkpoints before this step will do, safe ones first. */
+  readonly beforeStep?: number;
+}
+
+/** Chooses the checkpoint that the next attempt resumes from, and what newer ones must go out of its way. */
+export function chooseRollback(question: RollbackQuestion): RollbackChoice {
+  const { checkpoints, everVerified, allowScratch } = question;
+  const target = findTarget(question);
+  const from = target ? checkpoints.indexOf(target) + 1 : 0;
+  const inTheWay = checkpoints.slice(from).reverse();
+  if (!question.rollbackEnabled) return { type: 'keep', ...(target && { resume: target }) };
+  if (!target && everVerified && !allowScratch) return { type: 'stuck', reason: nothingGood(question) };
+  if (inTheWay.length === 0) return { type: 'keep', ...(target && { resume: target }) };
+  const foreign = question.guessed ? inTheWay.find((checkpoint) => !checkpoint.ours) : undefined;
+  if (foreign) {
+    return {
+      type: 'keep',
+      ...(target && { resume: target }),
+      note:
+        `${foreign.id} is ${foreign.standing} (${foreign.why}), but it was not written by this run and the folder was ` +
+        'only guessed, so it stays where it is; name the folder with --checkpoint-dir to have it moved aside',
+    };
+  }
+  return {
+    type: 'roll-back',
+    ...(target && { target }),
+    moves: inTheWay.map((checkpoint) => checkpoint.id),
+    reason: describe(question, inTheWay),
+  };
+}
+
+function findTarget({ checkpoints, beforeStep }: RollbackQuestion): CheckpointFact | undefined {
+  if (beforeStep === undefined) {
+    // one that is complete but could not be verified in time is not known to be bad
+    return checkpoints.findLast((c) => isUsable(c.standing) || c.standing === 'complete');
+  }
+  const before = checkpoints.filter((checkpoint) => {
+    const step = checkpoint.step ?? checkpoint.number;
+    return step !== undefined && step < beforeStep;
+  });
+  return (
+    before.findLast((checkpoint) => checkpoint.standing === 'safe') ??
+    before.findLast((checkpoint) => checkpoint.standing === 'verified')
+  );
+}
+
+function describe(question: RollbackQuestion, inTheWay: readonly CheckpointFact[]): string {
+  const newest = inTheWay[0];
+  if (question.beforeStep !== undefined) {
+    return `the training was bad from step ${formatCount(question.beforeStep)} on`;
+  }
+  return newest ? `${newest.id} is ${newest.standing}: ${newest.why}` : '';
+}
+
+function nothingGood({ checkpoints, beforeStep }: RollbackQuestion): string {
+  const found =
+    checkpoints.length === 0
+      ? 'the checkpoint folder is empty, though this run had a verified checkpoint'
+      : beforeStep === undefined
+        ? `none of the ${checkpoints.length} checkpoints there can be trusted`
+        : `no checkpoint from before step ${formatCount(beforeStep)} can be trusted`;
+  return `${found}; nothing was moved. Put a good checkpoint back, or pass --allow-scratch to train from the beginning`;
+}

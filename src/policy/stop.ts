@@ -1,0 +1,85 @@
+import type { Instant } from '../progress/types.js';
+import { unreachable } from '../util/unreachable.js';
+import type { Event, StopSource } from './event.js';
+import type { Policy } from './policy.js';
+import type { State, StopCause } from './state.js';
+import type { Step } from './step.js';
+
+type Running = Extract<State, { name: 'running' }>;
+type Stopping = Extract<State, { name: 'stopping' }>;
+
+/** A stop was asked for while the worker is at work, or already being stopped for a reason of ours. */
+export function beginStop(policy: Policy, state: Running | Stopping, by: StopSource, now: Instant): Step {
+  const cause: StopCause = by === 'preemption' ? { type: 'preempted' } : { type: 'person', by };
+  if (state.name === 'stopping') {
+    // whatever we stopped it for, the person's word decides what comes after
+    const decided = state.cause.type === 'person' || state.cause.type === 'preempted';
+    return { state: decided ? state : { ...state, cause }, effects: [] };
+  }
+  return stopWorker(policy, state, cause, now);
+}
+
+/** The second signal: no more grace. */
+export function hurryStop(state: State): Step {
+  if (state.name !== 'stopping' || state.forced) return { state, effects: [] };
+  return { state: { ...state, forced: true }, effects: [{ type: 'kill-worker' }] };
+}
+
+/** What is seen of a worker from outside: its health, its silence, its refusal to die. */
+export function watchWorker(
+  policy: Policy,
+  state: State,
+  event: Extract<Event, { type: 'unhealthy' | 'silence-warning' | 'deadline' | 'stuck' }>,
+): Step {
+  if (event.type === 'stuck' && state.name === 'stopping') {
+    return { state: { ...state, stuck: { pid: event.pid, wchan: event.wchan } }, effects: [] };
+  }
+  if (state.name !== 'running') return { state, effects: [] };
+  switch (event.type) {
+    case 'unhealthy': {
+      const { finding } = event;
+      const wish = finding.kind === 'loss-spike' ? policy.health.spike : policy.health.nonFinite;
+      const acts = wish === 'rollback' && finding.kind !== 'step-went-back';
+      if (acts) return stopWorker(policy, state, { type: 'unhealthy', finding }, event);
+      return { state: { ...state, warning: finding.reason }, effects: [] };
+    }
+    case 'silence-warning':
+      return { state: { ...state, warning: event.basis }, effects: [{ type: 'dump-stacks' }] };
+    case 'deadline': {
+      const { which, silentMs, basis } = event;
+      return stopWorker(policy, state, { type: 'hang', which, silentMs, basis }, event);
+    }
+    case 'stuck':
+      return { state: { ...state, stuck: { pid: event.pid, wchan: event.wchan } }, effects: [] };
+    default:
+      return unreachable(event);
+  }
+}
+
+function stopWorker(policy: Policy, state: Running, cause: StopCause, now: Instant): Step {
+  const { ledger, pid, resume, stuck } = state;
+  // a save must not be cut: never less than twice the longest one seen
+  const longestSaveMs = ledger.timing.longestPhaseMs.checkpoint ?? 0;
+  const interrupt = cause.type === 'person' && cause.by === 'interrupt';
+  return {
+    state: {
+      name: 'stopping',
+      pid,
+      since: { at: now.at, mono: now.mono },
+      cause,
+      forced: false,
+      ledger,
+      ...(resume && { resume }),
+      ...(stuck && { stuck }),
+    },
+    effects: [
+      {
+        type: 'stop-worker',
+        signal: interrupt ? 'SIGINT' : policy.stop.signal,
+        graceMs: Math.max(policy.stop.graceMs, 2 * longestSaveMs),
+        dumpStacks: cause.type === 'hang',
+        preempted: cause.type === 'preempted',
+      },
+    ],
+  };
+}

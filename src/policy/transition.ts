@@ -1,0 +1,162 @@
+import { unreachable } from '../util/unreachable.js';
+import { afterInspection, afterInspectionFailed } from './after-inspection.js';
+import { afterExit } from './after-exit.js';
+import { end, endedByRequest } from './end.js';
+import type { Event } from './event.js';
+import { newLedger, noteCheckpoints, noteFirstProgress, startAfresh } from './ledger.js';
+import { launch, rolledBack, rollbackFailed } from './next.js';
+import type { Policy } from './policy.js';
+import type { State } from './state.js';
+import type { Step } from './step.js';
+import { beginStop, hurryStop, watchWorker } from './stop.js';
+
+/** A run that has not been started. */
+export const initialState = (): State => ({ name: 'idle', ledger: newLedger() });
+
+/** Nothing changes. Said for every pair of state and event that cannot matter, such as what comes too late. */
+const stay = (state: State): Step => ({ state, effects: [] });
+
+/**
+ * The only place that decides. Pure and total: the same policy, state and event always give the same next state and
+ * the same effects, live, replayed from a journal, or in virtual time.
+ */
+export function transition(policy: Policy, state: State, event: Event): Step {
+  switch (event.type) {
+    case 'started':
+      return onStarted(state, event);
+    case 'inspected':
+      return state.name === 'inspecting' ? afterInspection(policy, state, event) : stay(state);
+    case 'inspection-failed':
+      return state.name === 'inspecting' ? afterInspectionFailed(policy, state, event) : stay(state);
+    case 'rolled-back':
+      return state.name === 'rolling-back' ? rolledBack(state, event) : stay(state);
+    case 'rollback-failed':
+      return state.name === 'rolling-back' ? rollbackFailed(policy, state, event) : stay(state);
+    case 'backoff-elapsed':
+      if (state.name !== 'backing-off') return stay(state);
+      return {
+        state: { name: 'inspecting', after: 'backoff', ledger: state.ledger },
+        effects: [{ type: 'inspect' }],
+      };
+    case 'host-ready':
+      return state.name === 'waiting' ? launch(state.ledger, state.resume, event) : stay(state);
+    case 'host-not-ready':
+      return onHostNotReady(policy, state, event);
+    case 'launched':
+      return onLaunched(policy, state, event);
+    case 'progressed':
+      if (state.name !== 'running') return stay(state);
+      return stay({ ...state, ledger: noteFirstProgress(state.ledger, event.summary) });
+    case 'checkpoint-verified':
+      if (state.name !== 'running' && state.name !== 'stopping') return stay(state);
+      return stay({ ...state, ledger: noteCheckpoints(state.ledger, [event.checkpoint]) });
+    case 'unhealthy':
+    case 'silence-warning':
+    case 'deadline':
+    case 'stuck':
+      return watchWorker(policy, state, event);
+    case 'exited':
+      return state.name === 'starting' || state.name === 'running' || state.name === 'stopping'
+        ? afterExit(policy, state, event)
+        : stay(state);
+    case 'stop-requested':
+      return onStopRequested(policy, state, event);
+    case 'stop-forced':
+      return hurryStop(state);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** Folds a journal: the state a run was in after its last event. */
+export function replay(policy: Policy, events: readonly Event[], from: State = initialState()): State {
+  return events.reduce((state, event) => transition(policy, state, event).state, from);
+}
+
+function onStarted(state: State, event: Extract<Event, { type: 'started' }>): Step {
+  const inspect = (ledger: State['ledger'], after: 'start' | 'backoff'): Step => ({
+    state: { name: 'inspecting', after, ledger: { ...ledger, bootId: event.bootId } },
+    effects: [{ type: 'inspect' }],
+  });
+  switch (state.name) {
+    case 'idle':
+      return inspect(startAfresh(state.ledger, event.at), 'start');
+    case 'ended':
+      // preempted is not an end: it goes on, free
+      if (state.outcome === 'preempted')
+        return inspect({ ...state.ledger, attempt: state.ledger.attempt + 1 }, 'start');
+      return inspect(startAfresh(state.ledger, event.at), 'start');
+    case 'inspecting':
+      if (state.after === 'failure' || state.after === 'success') {
+        return {
+          state: { ...state, ledger: { ...state.ledger, bootId: event.bootId } },
+          effects: [{ type: 'inspect' }],
+        };
+      }
+      return inspect(state.ledger, state.after);
+    case 'rolling-back':
+    case 'backing-off':
+    case 'waiting':
+      return inspect(state.ledger, 'backoff');
+    case 'starting':
+    case 'running':
+    case 'stopping':
+      // an attempt is (or was) under way: how it ended comes as `exited`
+      return stay(state);
+    default:
+      return unreachable(state);
+  }
+}
+
+function onLaunched(policy: Policy, state: State, event: Extract<Event, { type: 'launched' }>): Step {
+  if (state.name !== 'starting') return stay(state);
+  const { ledger, resume, stop } = state;
+  const running: State = {
+    name: 'running',
+    pid: event.pid,
+    since: { at: event.at, mono: event.mono },
+    ledger,
+    ...(resume && { resume }),
+  };
+  return stop === undefined ? stay(running) : beginStop(policy, running, stop, event);
+}
+
+function onHostNotReady(
+  policy: Policy,
+  state: State,
+  event: Extract<Event, { type: 'host-not-ready' }>,
+): Step {
+  if (state.name !== 'waiting') return stay(state);
+  const waited = event.at - state.since.at;
+  if (waited < policy.outageWindowMs) return stay({ ...state, waitingFor: event.waitingFor });
+  return end(state.ledger, {
+    outcome: 'failed',
+    reason: `waited in vain for ${event.waitingFor}`,
+    at: event.at,
+  });
+}
+
+function onStopRequested(
+  policy: Policy,
+  state: State,
+  event: Extract<Event, { type: 'stop-requested' }>,
+): Step {
+  switch (state.name) {
+    case 'ended':
+      return stay(state);
+    case 'idle':
+    case 'inspecting':
+    case 'backing-off':
+    case 'waiting':
+      return endedByRequest(state.ledger, event.by, event.at);
+    case 'rolling-back':
+    case 'starting':
+      // a transaction is finished first; a launch cannot be called back, so it is stopped as soon as it is there
+      return stay({ ...state, stop: event.by });
+    case 'running':
+    case 'stopping':
+      return beginStop(policy, state, event.by, event);
+    default:
+      return unreachable(state);
+  }
+}
