@@ -1,36 +1,43 @@
 import type { Failure } from '../failure/types.js';
 import { formatDuration } from '../util/duration.js';
+import { exitStatus } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { unreachable } from '../util/unreachable.js';
-import type { Event } from './event.js';
+import type { Event, StopSource } from './event.js';
 import { noteAttempt } from './ledger.js';
 import { end, endedByRequest } from './end.js';
-import type { Policy } from './policy.js';
-import type { FailureRecord, Ledger, State } from './state.js';
+import type { FailureRecord, Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
 
 type Exited = Extract<Event, { type: 'exited' }>;
 type Alive = Extract<State, { name: 'starting' | 'running' | 'stopping' }>;
 
+/** A person's Ctrl-C that reached the worker and not us. */
+const interrupted = 130;
+
 /** Preemptions in a row without progress that are free. */
 const freePreemptions = 5;
 
 /** An attempt is over. One that we stopped is judged by why we did, never by its exit status. */
-export function afterExit(_policy: Policy, state: Alive, event: Exited): Step {
+export function afterExit(state: Alive, event: Exited): Step {
   const ledger = noteAttempt(state.ledger, event.summary);
-  if (state.name === 'starting' && state.stop !== undefined)
-    return endedByRequest(ledger, state.stop, event.at);
-  if (state.name !== 'stopping') {
-    return event.failure.kind === 'success'
-      ? inspectSuccess(ledger)
-      : inspectFailure(ledger, event, event.failure);
+  if (state.name === 'stopping') return afterStop(ledger, state.cause, event);
+  if (state.name === 'starting' && state.stop !== undefined) return afterAsked(ledger, state.stop, event);
+  const { kind, ruled, reason } = event.failure;
+  if (kind === 'success' && (ruled === undefined || ruled === 'ignore')) return inspectSuccess(ledger);
+  if (kind === 'stopped' && ruled === undefined) {
+    return end(ledger, { outcome: 'stopped', reason, at: event.at, exitCode: interrupted });
   }
-  const { cause } = state;
+  if (kind === 'preempted' && ruled === undefined) return endPreempted(ledger, event);
+  return inspectFailure(ledger, event, event.failure);
+}
+
+function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
   switch (cause.type) {
     case 'person':
-      return finishedAnyway(event) ? inspectSuccess(ledger) : endedByRequest(ledger, cause.by, event.at);
+      return afterAsked(ledger, cause.by, event);
     case 'preempted':
-      return finishedAnyway(event) ? inspectSuccess(ledger) : endPreempted(ledger, event);
+      return afterAsked(ledger, 'preemption', event);
     case 'hang':
       return inspectFailure(ledger, event, {
         kind: 'hang',
@@ -53,6 +60,11 @@ export function afterExit(_policy: Policy, state: Alive, event: Exited): Step {
   }
 }
 
+function afterAsked(ledger: Ledger, by: StopSource, event: Exited): Step {
+  if (finishedAnyway(event)) return inspectSuccess(ledger);
+  return by === 'preemption' ? endPreempted(ledger, event) : endedByRequest(ledger, by, event.at);
+}
+
 /** Exit 0 after a stop request is the end of the training only if it reached its last step. */
 function finishedAnyway({ exit, summary }: Exited): boolean {
   if (exit.type !== 'code' || exit.code !== 0) return false;
@@ -66,13 +78,14 @@ const inspectSuccess = (ledger: Ledger): Step => ({
 });
 
 function endPreempted(ledger: Ledger, event: Exited): Step {
-  const idle = event.summary.heartbeats === 0 ? ledger.freePreemptions + 1 : 0;
+  const idle = event.summary.startMs === undefined ? ledger.freePreemptions + 1 : 0;
   const counted = { ...ledger, freePreemptions: idle };
   if (idle < freePreemptions) return endedByRequest(counted, 'preemption', event.at);
   return end(counted, {
     outcome: 'failed',
     reason: `preempted ${formatCount(idle)} times in a row without any progress`,
     at: event.at,
+    exitCode: exitStatus.failed,
   });
 }
 
@@ -80,6 +93,9 @@ function endPreempted(ledger: Ledger, event: Exited): Step {
 function inspectFailure(ledger: Ledger, event: Exited, failure: Failure, badStep?: number): Step {
   const { kind, reason, advice, evidence, fingerprint, ruled } = failure;
   const step = event.summary.lastStep;
+  // where it went bad is not known better than that it had at its last step
+  const wentBad = ruled === 'rollback' || (kind === 'numeric' && ruled === undefined);
+  const bad = badStep ?? (wentBad ? step : undefined);
   const record: FailureRecord = {
     attempt: ledger.attempt,
     at: event.at,
@@ -92,7 +108,7 @@ function inspectFailure(ledger: Ledger, event: Exited, failure: Failure, badStep
     ...(advice !== undefined && { advice }),
     ...(fingerprint !== undefined && { fingerprint }),
     ...(step !== undefined && { step }),
-    ...(badStep !== undefined && { badStep }),
+    ...(bad !== undefined && { badStep: bad }),
     ...(ruled !== undefined && { ruled }),
   };
   return {

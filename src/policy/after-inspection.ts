@@ -1,12 +1,19 @@
 import type { Instant } from '../progress/types.js';
 import { backoffMs } from './backoff.js';
 import { judge, type Verdict } from './budget.js';
-import { isUsable } from './checkpoint.js';
+import { type CheckpointFact, isUsable } from './checkpoint.js';
 import type { Effect } from './effect.js';
 import type { Event } from './event.js';
-import { amendLastFailure, noteCheckpoints, noteFailure } from './ledger.js';
+import {
+  amendFailure,
+  folderIsBack,
+  nextAttempt,
+  noteCheckpoints,
+  noteFailure,
+  openFailure,
+} from './ledger.js';
 import { end } from './end.js';
-import { advance, afterDelay, tryFolderAgain } from './next.js';
+import { advance, afterDelay, giveUp, tryFolderAgain } from './next.js';
 import type { Policy } from './policy.js';
 import { chooseRollback, type RollbackChoice } from './rollback-choice.js';
 import type { FailureRecord, Ledger, Next, State } from './state.js';
@@ -18,15 +25,17 @@ type Inspected = Extract<Event, { type: 'inspected' }>;
 /** The checkpoint folder is known: decides what becomes of the run. */
 export function afterInspection(policy: Policy, state: Inspecting, event: Inspected): Step {
   switch (state.after) {
-    case 'start': {
-      const ledger = noteCheckpoints(state.ledger, event.checkpoints);
-      return goOn(policy, ledger, event, { type: 'launch' });
-    }
+    case 'start':
     case 'backoff': {
-      const ledger = noteCheckpoints(state.ledger, event.checkpoints);
-      const last = ledger.failures.at(-1);
-      const next: Next = last ? { type: 'check-host', after: last.kind } : { type: 'launch' };
-      return goOn(policy, ledger, event, next);
+      const open = openFailure(state.ledger);
+      const ledger = noteCheckpoints(state.ledger, sound(event.checkpoints, open));
+      const checked = state.after === 'backoff' && open !== undefined;
+      return goOn(
+        policy,
+        ledger,
+        event,
+        checked ? { type: 'check-host', after: open.kind } : { type: 'launch' },
+      );
     }
     case 'success':
       return conclude(state.ledger, event);
@@ -47,8 +56,8 @@ export function afterInspectionFailed(
   }
   if (state.after !== 'failure') return tryFolderAgain(policy, state.ledger, reason, event, event.jitter);
   const { ledger, verdict } = decide(policy, state.ledger, state.failure, event);
-  if (verdict.type === 'give-up') return giveUp(ledger, verdict, event);
-  return tryFolderAgain(policy, ledger, reason, event, event.jitter);
+  if (verdict.type === 'give-up') return giveUp(ledger, verdict.words, event);
+  return tryFolderAgain(policy, countRetry(ledger, verdict), reason, event, event.jitter);
 }
 
 /** Exit 0 proves the last checkpoint. */
@@ -67,33 +76,15 @@ function conclude(ledger: Ledger, event: Inspected): Step {
 }
 
 function judgeFailure(policy: Policy, before: Ledger, failure: FailureRecord, event: Inspected): Step {
-  const bad = failure.badStep;
-  // what was saved from a training that had gone bad is not getting further
-  const sound =
-    bad === undefined
-      ? event.checkpoints
-      : event.checkpoints.filter((c) => (c.step ?? c.number ?? Number.NEGATIVE_INFINITY) < bad);
-  const { ledger, verdict } = decide(policy, noteCheckpoints(before, sound), failure, event);
-  const taint: Effect[] =
-    bad === undefined
-      ? []
-      : event.checkpoints
-          .filter((c) => (c.step ?? c.number ?? Number.NEGATIVE_INFINITY) >= bad)
-          .map((c) => ({ type: 'mark', id: c.id, standing: 'tainted', why: failure.reason }));
+  const further = noteCheckpoints(before, sound(event.checkpoints, failure));
+  const { ledger, verdict } = decide(policy, further, failure, event);
   if (verdict.type === 'give-up') {
-    const step = giveUp(ledger, verdict, event);
-    return { ...step, effects: [...taint, ...step.effects] };
+    const { state, effects } = giveUp(ledger, verdict.words, event);
+    return { state, effects: [...taint(event.checkpoints, failure), ...effects] };
   }
   const delayMs = backoffMs(policy.backoff, ledger.backoffs, event.jitter);
-  const next: Ledger = {
-    ...ledger,
-    attempt: ledger.attempt + 1,
-    backoffs: ledger.backoffs + 1,
-    totalRetries: ledger.totalRetries + 1,
-    retriesUsed: ledger.retriesUsed + (verdict.paid ? 1 : 0),
-  };
-  const step = goOn(policy, next, event, afterDelay(delayMs, failure.kind), bad);
-  return { ...step, effects: [...taint, ...step.effects] };
+  const next = { ...countRetry(ledger, verdict), backoffs: ledger.backoffs + 1 };
+  return goOn(policy, next, event, afterDelay(delayMs, failure.kind));
 }
 
 function decide(
@@ -105,15 +96,55 @@ function decide(
   const counted = noteFailure(before, failure, now);
   const verdict = judge(policy, counted, failure, now);
   const action = verdict.type === 'give-up' ? `gave up: ${verdict.words}` : verdict.words;
-  return { ledger: amendLastFailure(counted, { action }), verdict };
+  return { ledger: amendFailure(counted, { action }), verdict };
 }
 
-function giveUp(ledger: Ledger, verdict: Verdict, now: Instant): Step {
-  return end(ledger, { outcome: 'failed', reason: `gave up: ${verdict.words}`, at: now.at });
+const countRetry = (ledger: Ledger, verdict: Extract<Verdict, { type: 'retry' }>): Ledger => ({
+  ...ledger,
+  attempt: nextAttempt(ledger),
+  totalRetries: ledger.totalRetries + 1,
+  retriesUsed: ledger.retriesUsed + (verdict.paid ? 1 : 0),
+});
+
+/** Where a checkpoint stands in the training; one of unknown step was not seen to be made by a bad one. */
+const stepOf = (checkpoint: CheckpointFact): number =>
+  checkpoint.step ?? checkpoint.number ?? Number.NEGATIVE_INFINITY;
+
+/** What was saved from a training that had gone bad is not getting further; without steps nobody knows what was. */
+function sound(
+  checkpoints: readonly CheckpointFact[],
+  failure: FailureRecord | undefined,
+): readonly CheckpointFact[] {
+  const bad = failure?.badStep;
+  if (bad !== undefined) return checkpoints.filter((checkpoint) => stepOf(checkpoint) < bad);
+  return failure?.kind === 'numeric' ? [] : checkpoints;
+}
+
+function taint(
+  checkpoints: readonly CheckpointFact[],
+  failure: FailureRecord | undefined,
+): readonly Effect[] {
+  const bad = failure?.badStep;
+  if (bad === undefined) return [];
+  return checkpoints
+    .filter((checkpoint) => stepOf(checkpoint) >= bad && checkpoint.standing !== 'tainted')
+    .map(({ id }) => ({ type: 'mark', id, standing: 'tainted', why: failure?.reason ?? '' }));
 }
 
 /** Puts the folder in order if need be, then goes on with `next`. */
-function goOn(policy: Policy, ledger: Ledger, event: Inspected, next: Next, beforeStep?: number): Step {
+function goOn(policy: Policy, ledger: Ledger, event: Inspected, next: Next): Step {
+  const open = openFailure(ledger);
+  const step = putInOrder(policy, ledger, event, next, open?.badStep);
+  return { state: step.state, effects: [...taint(event.checkpoints, open), ...step.effects] };
+}
+
+function putInOrder(
+  policy: Policy,
+  ledger: Ledger,
+  event: Inspected,
+  next: Next,
+  beforeStep: number | undefined,
+): Step {
   const choice = chooseRollback({
     checkpoints: event.checkpoints,
     guessed: event.guessed,
@@ -124,13 +155,9 @@ function goOn(policy: Policy, ledger: Ledger, event: Inspected, next: Next, befo
   });
   switch (choice.type) {
     case 'stuck':
-      return end(amendLastFailure(ledger, { action: `gave up: ${choice.reason}` }), {
-        outcome: 'failed',
-        reason: choice.reason,
-        at: event.at,
-      });
+      return giveUp(ledger, choice.reason, event);
     case 'keep':
-      return advance(withHints(ledger, choice, beforeStep), next, choice.resume, event);
+      return advance(folderIsBack(withHints(ledger, choice, beforeStep)), next, choice.resume, event);
     case 'roll-back':
       return {
         state: {

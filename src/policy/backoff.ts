@@ -7,6 +7,8 @@ import type { Policy } from './policy.js';
  * @param chance 0 to 1
  */
 export function backoffMs(backoff: Policy['backoff'], n: number, chance: number): number {
-  const base = Math.min(backoff.maxMs, backoff.initialMs * backoff.factor ** n);
+  // the power overflows after some thousand tries, and 0 × Infinity is not 0
+  const grown = backoff.initialMs === 0 ? 0 : backoff.initialMs * backoff.factor ** n;
+  const base = Math.min(backoff.maxMs, grown);
   return Math.round(base * (1 + backoff.jitter * chance));
 }

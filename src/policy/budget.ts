@@ -21,6 +21,11 @@ export function judge(policy: Policy, ledger: Ledger, failure: FailureRecord, no
   if (failure.ruled === 'ignore') return free('a rule of the configuration makes it free');
   if (isPermanent(failure, ledger))
     return giveUp('no attempt has got past it: a retry would end the same way');
+  if (failure.kind === 'not-resumed' && failure.ruled === undefined) {
+    return giveUp(
+      'the training does not resume from its checkpoint: a retry would begin at the beginning again',
+    );
+  }
   const repeat = repeats(policy, ledger, failure);
   if (repeat) return repeat;
   if (isOutage(failure.kind, ledger.timing.everProgressed) && withinOutage(policy, ledger, now)) {
@@ -55,6 +60,7 @@ function isPermanent(failure: FailureRecord, ledger: Ledger): boolean {
 function repeats(policy: Policy, ledger: Ledger, failure: FailureRecord): Verdict | undefined {
   const limit = failure.kind === 'gpu-memory' ? 2 : policy.stopOnRepeat;
   const { repeat } = ledger;
+  if (failure.ruled !== undefined) return undefined;
   if (limit === undefined || repeat?.step === undefined || repeat.count < limit) return undefined;
   if (failure.kind !== 'exception' && failure.kind !== 'gpu-memory') return undefined;
   return giveUp(

@@ -16,7 +16,10 @@ export function exitCodeOf(outcome: Outcome, failure: FailureRecord | undefined)
       return 143;
     case 'failed':
       if (!failure) return 1;
-      return failure.kind === 'hang' ? giveUpOnHang : trainingCode(failure.exit) || 1;
+      if (failure.kind === 'hang') return giveUpOnHang;
+      // the signal that ended a training gone bad was ours; 143 would say that a person stopped it
+      if (failure.kind === 'numeric' && failure.exit.type === 'signal') return 1;
+      return trainingCode(failure.exit) || 1;
   }
 }
 

@@ -26,18 +26,23 @@ export const newLedger = (): Ledger => ({
 
 /**
  * The same run started anew by a person after it ended: next attempt number, fresh budgets, repeats forgotten; what
- * was learned about timing is kept, and so is the knowledge that there were good checkpoints.
+ * was learned about timing is kept, and so is the knowledge that there were good checkpoints. How far is far is
+ * measured anew from what the folder holds, since a person may have rolled back, or started something else.
  */
 export function startAfresh(ledger: Ledger, at: number): Ledger {
   return {
     ...newLedger(),
-    attempt: ledger.launched > 0 ? ledger.attempt + 1 : ledger.attempt,
+    attempt: nextAttempt(ledger),
     timing: ledger.timing,
     everVerified: ledger.everVerified,
     tally: { ...newLedger().tally, startedAt: at },
-    ...(ledger.furthest && { furthest: ledger.furthest }),
+    ...(ledger.lastLaunched !== undefined && { lastLaunched: ledger.lastLaunched }),
   };
 }
+
+/** Attempts are numbered without a gap, over all starts of the run. */
+export const nextAttempt = ({ lastLaunched }: Ledger): number =>
+  lastLaunched === undefined ? 0 : lastLaunched + 1;
 
 /** Takes note of the checkpoints that are there. One further than any attempt had refills the retry budget. */
 export function noteCheckpoints(ledger: Ledger, checkpoints: readonly CheckpointFact[]): Ledger {
@@ -94,11 +99,23 @@ export function isOutage(kind: FailureKind, everProgressed: boolean): boolean {
   return kind === 'storage' || kind === 'network' || kind === 'gpu' || kind === 'host-memory';
 }
 
-/** Changes the newest failure: what was decided about it, and where it went back to. */
-export function amendLastFailure(ledger: Ledger, change: Partial<FailureRecord>): Ledger {
+/** The failure that no attempt has been launched after yet. */
+export function openFailure(ledger: Ledger): FailureRecord | undefined {
   const last = ledger.failures.at(-1);
-  if (!last) return ledger;
-  return { ...ledger, failures: [...ledger.failures.slice(0, -1), { ...last, ...change }] };
+  return last?.attempt === ledger.lastLaunched ? last : undefined;
+}
+
+/** Changes the open failure: what was decided about it, and where it went back to. */
+export function amendFailure(ledger: Ledger, change: Partial<FailureRecord>): Ledger {
+  const open = openFailure(ledger);
+  if (!open) return ledger;
+  return { ...ledger, failures: [...ledger.failures.slice(0, -1), { ...open, ...change }] };
+}
+
+/** The checkpoint folder is in order again. */
+export function folderIsBack(ledger: Ledger): Ledger {
+  const { folderAwaySince: _over, ...rest } = ledger;
+  return rest;
 }
 
 /** The attempt's first progress: what its predecessor did beyond this point is done again, so it was lost. */
@@ -122,7 +139,10 @@ export function noteFirstProgress(ledger: Ledger, summary: ProgressSummary): Led
 }
 
 /** An attempt is over: its times are learned, its training time is counted. */
-export function noteAttempt(ledger: Ledger, summary: ProgressSummary): Ledger {
+export function noteAttempt(before: Ledger, summary: ProgressSummary): Ledger {
+  const progressed = summary.startMs !== undefined;
+  // it may have ended before its first progress was told, or while nobody watched
+  const ledger = progressed ? noteFirstProgress(before, summary) : before;
   const longer = (a: number | undefined, b: number | undefined): number | undefined =>
     a === undefined ? b : b === undefined ? a : Math.max(a, b);
   const { timing } = ledger;
@@ -136,13 +156,19 @@ export function noteAttempt(ledger: Ledger, summary: ProgressSummary): Ledger {
   return {
     ...ledger,
     timing: {
-      everProgressed: timing.everProgressed || summary.startMs !== undefined,
+      everProgressed: timing.everProgressed,
       longestPhaseMs,
       ...(longestIntervalMs !== undefined && { longestIntervalMs }),
       ...(longestStartMs !== undefined && { longestStartMs }),
     },
+    freePreemptions: progressed ? 0 : ledger.freePreemptions,
     // an attempt that made no step leaves the question of what was lost to the next one that does
-    ...(summary.lastStep === undefined ? {} : { lastAttempt: summary }),
+    ...(summary.lastStep === undefined ? {} : { lastAttempt: asJson(summary) }),
     tally: { ...ledger.tally, trainedMs: ledger.tally.trainedMs + (summary.trainMs ?? 0) },
   };
+}
+
+/** A loss that is NaN is no JSON. */
+function asJson({ loss, ...summary }: ProgressSummary): ProgressSummary {
+  return loss !== undefined && Number.isFinite(loss) ? { ...summary, loss } : summary;
 }

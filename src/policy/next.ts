@@ -5,14 +5,14 @@ import { backoffMs } from './backoff.js';
 import type { CheckpointFact } from './checkpoint.js';
 import { end, endedByRequest } from './end.js';
 import type { Event } from './event.js';
-import { amendLastFailure } from './ledger.js';
+import { amendFailure, folderIsBack, openFailure } from './ledger.js';
 import type { Policy } from './policy.js';
 import type { Ledger, Next, State } from './state.js';
 import type { Step } from './step.js';
 
 /** Starts the attempt that the ledger names. */
 export function launch(ledger: Ledger, resume: CheckpointFact | undefined, now: Instant): Step {
-  const counted = { ...ledger, launched: ledger.launched + 1 };
+  const counted = { ...ledger, launched: ledger.launched + 1, lastLaunched: ledger.attempt };
   const last = ledger.launched > 0 ? ledger.failures.at(-1) : undefined;
   const step = resume?.step ?? resume?.number;
   return {
@@ -68,13 +68,10 @@ export function rolledBack(
 ): Step {
   const { target, next, stop } = state;
   const step = target?.step ?? target?.number;
-  const ledger =
-    next.type === 'launch'
-      ? state.ledger
-      : amendLastFailure(state.ledger, {
-          quarantined: event.quarantined,
-          ...(target && { rolledBackTo: { id: target.id, ...(step !== undefined && { step }) } }),
-        });
+  const ledger = amendFailure(folderIsBack(state.ledger), {
+    quarantined: [...(openFailure(state.ledger)?.quarantined ?? []), ...event.quarantined],
+    ...(target && { rolledBackTo: { id: target.id, ...(step !== undefined && { step }) } }),
+  });
   if (stop !== undefined) return endedByRequest(ledger, stop, event.at);
   return advance(ledger, next, target, event);
 }
@@ -97,14 +94,21 @@ export function tryFolderAgain(
   now: Instant,
   jitter: number,
 ): Step {
-  const outageSince = ledger.outageSince ?? { at: now.at, mono: now.mono };
-  if (now.at - outageSince.at > policy.outageWindowMs) {
-    return end(ledger, { outcome: 'failed', reason, at: now.at });
-  }
+  const folderAwaySince = ledger.folderAwaySince ?? { at: now.at, mono: now.mono };
+  if (now.at - folderAwaySince.at > policy.outageWindowMs) return giveUp(ledger, reason, now);
   // never in a hot loop, even under a zero backoff
   const delayMs = Math.max(1000, backoffMs(policy.backoff, ledger.backoffs, jitter));
-  const counted = { ...ledger, outageSince, backoffs: ledger.backoffs + 1 };
+  const counted = { ...ledger, folderAwaySince, backoffs: ledger.backoffs + 1 };
   return advance(counted, { type: 'back-off', delayMs }, undefined, now);
+}
+
+/** Ends the run as failed, and says so of the failure that led there. */
+export function giveUp(ledger: Ledger, why: string, now: Instant): Step {
+  return end(amendFailure(ledger, { action: `gave up: ${why}` }), {
+    outcome: 'failed',
+    reason: `gave up: ${why}`,
+    at: now.at,
+  });
 }
 
 /** What follows a delay: zero means at once, by way of a look at the host. */

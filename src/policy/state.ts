@@ -38,6 +38,8 @@ export interface Tally {
 export interface Ledger {
   /** The number of the current attempt, or of the next one while none runs. The first is 0. */
   readonly attempt: number;
+  /** The newest attempt that was launched; undefined before the first. */
+  readonly lastLaunched?: number;
   /** Attempts launched since the run was last started afresh. */
   readonly launched: number;
   readonly bootId: string;
@@ -49,7 +51,9 @@ export interface Ledger {
   readonly backoffs: number;
   /** The first of the present row of outage failures. */
   readonly outageSince?: Instant;
-  /** The furthest verified checkpoint any attempt had. */
+  /** Since when the checkpoint folder can not be read or changed. */
+  readonly folderAwaySince?: Instant;
+  /** The furthest verified checkpoint any attempt had since the run was last started afresh. */
   readonly furthest?: CheckpointFact;
   /** Whether the run ever had a verified checkpoint. */
   readonly everVerified: boolean;
@@ -109,7 +113,13 @@ export type State = { readonly ledger: Ledger } & (
     }
   | ({ readonly name: 'backing-off'; readonly delayMs: number; readonly until: Instant } & AttemptData)
   | ({ readonly name: 'waiting'; readonly since: Instant; readonly waitingFor?: string } & AttemptData)
-  | ({ readonly name: 'starting'; readonly stop?: StopSource; readonly since: Instant } & AttemptData)
+  | ({
+      readonly name: 'starting';
+      readonly since: Instant;
+      /** A stop that was asked for before the worker was there, and whether it was asked for twice. */
+      readonly stop?: StopSource;
+      readonly forced?: boolean;
+    } & AttemptData)
   | ({
       readonly name: 'running';
       readonly pid: number;

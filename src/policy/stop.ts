@@ -1,6 +1,9 @@
 import type { Instant } from '../progress/types.js';
+import { formatDuration } from '../util/duration.js';
 import { unreachable } from '../util/unreachable.js';
+import { end, endedByRequest } from './end.js';
 import type { Event, StopSource } from './event.js';
+import { noteFailure } from './ledger.js';
 import type { Policy } from './policy.js';
 import type { State, StopCause } from './state.js';
 import type { Step } from './step.js';
@@ -20,9 +23,36 @@ export function beginStop(policy: Policy, state: Running | Stopping, by: StopSou
 }
 
 /** The second signal: no more grace. */
-export function hurryStop(state: State): Step {
+export function hurryStop(state: State, now: Instant): Step {
+  if (state.name === 'starting' && state.stop !== undefined) {
+    return { state: { ...state, forced: true }, effects: [] };
+  }
+  // the training is done; only the look at its last checkpoint is given up
+  if (state.name === 'inspecting' && state.after === 'success') {
+    return end(state.ledger, { outcome: 'completed', reason: 'completed', at: now.at });
+  }
   if (state.name !== 'stopping' || state.forced) return { state, effects: [] };
   return { state: { ...state, forced: true }, effects: [{ type: 'kill-worker' }] };
+}
+
+/** A stop was asked for while the checkpoint folder is looked at, and no worker lives. */
+export function stopInspecting(
+  state: Extract<State, { name: 'inspecting' }>,
+  by: StopSource,
+  now: Instant,
+): Step {
+  switch (state.after) {
+    case 'start':
+    case 'backoff':
+      return endedByRequest(state.ledger, by, now.at);
+    case 'failure': {
+      const failure = { ...state.failure, action: 'stopped before a retry' };
+      return endedByRequest(noteFailure(state.ledger, failure, now), by, now.at);
+    }
+    case 'success':
+      // it had ended by itself before anybody asked
+      return { state, effects: [] };
+  }
 }
 
 /** What is seen of a worker from outside: its health, its silence, its refusal to die. */
@@ -44,7 +74,10 @@ export function watchWorker(
       return { state: { ...state, warning: finding.reason }, effects: [] };
     }
     case 'silence-warning':
-      return { state: { ...state, warning: event.basis }, effects: [{ type: 'dump-stacks' }] };
+      return {
+        state: { ...state, warning: `no progress for ${formatDuration(event.silentMs)} (${event.basis})` },
+        effects: [{ type: 'dump-stacks' }],
+      };
     case 'deadline': {
       const { which, silentMs, basis } = event;
       return stopWorker(policy, state, { type: 'hang', which, silentMs, basis }, event);

@@ -1,14 +1,14 @@
 import { unreachable } from '../util/unreachable.js';
 import { afterInspection, afterInspectionFailed } from './after-inspection.js';
 import { afterExit } from './after-exit.js';
-import { end, endedByRequest } from './end.js';
+import { endedByRequest } from './end.js';
 import type { Event } from './event.js';
-import { newLedger, noteCheckpoints, noteFirstProgress, startAfresh } from './ledger.js';
-import { launch, rolledBack, rollbackFailed } from './next.js';
+import { newLedger, nextAttempt, noteCheckpoints, noteFirstProgress, startAfresh } from './ledger.js';
+import { giveUp, launch, rolledBack, rollbackFailed } from './next.js';
 import type { Policy } from './policy.js';
 import type { State } from './state.js';
 import type { Step } from './step.js';
-import { beginStop, hurryStop, watchWorker } from './stop.js';
+import { beginStop, hurryStop, stopInspecting, watchWorker } from './stop.js';
 
 /** A run that has not been started. */
 export const initialState = (): State => ({ name: 'idle', ledger: newLedger() });
@@ -49,6 +49,8 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return stay({ ...state, ledger: noteFirstProgress(state.ledger, event.summary) });
     case 'checkpoint-verified':
       if (state.name !== 'running' && state.name !== 'stopping') return stay(state);
+      // what is saved from a training that has gone bad is not getting further
+      if (state.name === 'stopping' && state.cause.type === 'unhealthy') return stay(state);
       return stay({ ...state, ledger: noteCheckpoints(state.ledger, [event.checkpoint]) });
     case 'unhealthy':
     case 'silence-warning':
@@ -57,12 +59,12 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return watchWorker(policy, state, event);
     case 'exited':
       return state.name === 'starting' || state.name === 'running' || state.name === 'stopping'
-        ? afterExit(policy, state, event)
+        ? afterExit(state, event)
         : stay(state);
     case 'stop-requested':
       return onStopRequested(policy, state, event);
     case 'stop-forced':
-      return hurryStop(state);
+      return hurryStop(state, event);
     default:
       return unreachable(event);
   }
@@ -84,7 +86,7 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
     case 'ended':
       // preempted is not an end: it goes on, free
       if (state.outcome === 'preempted')
-        return inspect({ ...state.ledger, attempt: state.ledger.attempt + 1 }, 'start');
+        return inspect({ ...state.ledger, attempt: nextAttempt(state.ledger) }, 'start');
       return inspect(startAfresh(state.ledger, event.at), 'start');
     case 'inspecting':
       if (state.after === 'failure' || state.after === 'success') {
@@ -110,7 +112,7 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
 
 function onLaunched(policy: Policy, state: State, event: Extract<Event, { type: 'launched' }>): Step {
   if (state.name !== 'starting') return stay(state);
-  const { ledger, resume, stop } = state;
+  const { ledger, resume, stop, forced } = state;
   const running: State = {
     name: 'running',
     pid: event.pid,
@@ -118,7 +120,11 @@ function onLaunched(policy: Policy, state: State, event: Extract<Event, { type: 
     ledger,
     ...(resume && { resume }),
   };
-  return stop === undefined ? stay(running) : beginStop(policy, running, stop, event);
+  if (stop === undefined) return stay(running);
+  const stopping = beginStop(policy, running, stop, event);
+  if (!forced) return stopping;
+  const killing = hurryStop(stopping.state, event);
+  return { state: killing.state, effects: [...stopping.effects, ...killing.effects] };
 }
 
 function onHostNotReady(
@@ -129,11 +135,7 @@ function onHostNotReady(
   if (state.name !== 'waiting') return stay(state);
   const waited = event.at - state.since.at;
   if (waited < policy.outageWindowMs) return stay({ ...state, waitingFor: event.waitingFor });
-  return end(state.ledger, {
-    outcome: 'failed',
-    reason: `waited in vain for ${event.waitingFor}`,
-    at: event.at,
-  });
+  return giveUp(state.ledger, `waited in vain for ${event.waitingFor}`, event);
 }
 
 function onStopRequested(
@@ -144,15 +146,16 @@ function onStopRequested(
   switch (state.name) {
     case 'ended':
       return stay(state);
-    case 'idle':
     case 'inspecting':
+      return stopInspecting(state, event.by, event);
+    case 'idle':
     case 'backing-off':
     case 'waiting':
       return endedByRequest(state.ledger, event.by, event.at);
     case 'rolling-back':
     case 'starting':
       // a transaction is finished first; a launch cannot be called back, so it is stopped as soon as it is there
-      return stay({ ...state, stop: event.by });
+      return stay({ ...state, stop: state.stop ?? event.by });
     case 'running':
     case 'stopping':
       return beginStop(policy, state, event.by, event);

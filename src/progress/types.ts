@@ -37,6 +37,8 @@ export interface Progress {
   readonly startedMono: number;
   /** Last line, checkpoint growth or heartbeat file growth: life, not progress. */
   readonly lastLifeMono: number;
+  /** When the checkpoint folder or a file that stands for progress last grew: silence is forgiven from here. */
+  readonly graceFromMono?: number;
   /** Last recognised progress: a heartbeat that says something new (a step gone up, or no step at all). */
   readonly lastProgressMono?: number;
   readonly lastHeartbeatAt?: number;
@@ -46,17 +48,21 @@ export interface Progress {
   readonly maxStep?: number;
   readonly totalSteps?: number;
   readonly epoch?: number;
+  /** The last finite training loss; NaN would not survive JSON, `badLosses` counts those. */
   readonly loss?: number;
   readonly phase?: Phase;
   readonly phaseSinceMono?: number;
   /** Whether this worker reports `phase` at all. */
   readonly reportsPhase: boolean;
+  /** Whether a heartbeat of rank 0, or of no rank, was seen: from then on other ranks' are life only. */
+  readonly led: boolean;
   /** Time from launch to the first progress, ms. */
   readonly startMs?: number;
   /** The longest time between two progresses of this attempt, ms. */
   readonly longestIntervalMs?: number;
-  /** Longest time spent in each phase, ms. */
+  /** The longest time without progress in each phase, ms: a step's for train, as a rule the whole of an evaluation. */
   readonly longestPhaseMs: Readonly<Partial<Record<Phase, number>>>;
+  /** Non-finite training losses in a row, and gradient norms likewise. */
   readonly badLosses: number;
   readonly badGradNorms: number;
   readonly firstBadStep?: number;
@@ -64,6 +70,10 @@ export interface Progress {
   readonly recentLosses: readonly number[];
   /** Set once the training is unhealthy; stays. */
   readonly unhealthy?: HealthFinding;
+  /** The newest loss spike: another object for each new one. A reason to warn, or to act if so configured. */
+  readonly spike?: HealthFinding;
+  /** Noted once: a step went back. No reason to act. */
+  readonly wentBack?: HealthFinding;
 }
 
 /** What earlier attempts taught about how long things take in this run, ms. */

@@ -65,6 +65,8 @@ export interface Worker {
   isSuspended(): boolean;
   /** Starts the stop ladder; calling it again with another order only makes it more urgent. */
   stop(order: StopOrder): void;
+  /** A checkpoint of it became complete: what a preempted worker that catches no signal is stopped after. */
+  noteCheckpoint(): void;
   /** SIGKILL for everything, at once. */
   kill(): void;
   /** Writes what each thread does into the attempt's stacks.txt. */
@@ -94,6 +96,8 @@ export interface RollbackDone {
 /** The checkpoint folder of a run, with its vault. */
 export interface CheckpointStore {
   readonly dir: string;
+  /** The vault's folder; undefined where the store was opened for reading and there is none. */
+  readonly vault: string | undefined;
   readonly layout: string;
   /** The folder was found, not named: nothing is moved that this run's attempts did not write. */
   readonly guessed: boolean;
@@ -117,11 +121,14 @@ export interface CheckpointStore {
     readonly moves: readonly string[];
     readonly reason: string;
   }): Promise<Result<RollbackDone>>;
+  /** The id of the checkpoint that the framework itself records as the best, if it does. */
+  best(): Promise<string | undefined>;
   /** Calls back when something changed in the folder (top level only). */
   watch(changed: () => void): () => void;
   close(): Promise<void>;
 }
 
+/** How an attempt ended is judged here (failure/classify). */
 export type Classify = (autopsy: {
   readonly exit: Exit;
   readonly tails: readonly LogTail[];

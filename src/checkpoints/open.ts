@@ -1,0 +1,125 @@
+import { constants } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import type { CheckpointStore } from '../supervisor/ports.js';
+import { errorCode, errorText, files } from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { Origin, readBaseline, writeBaseline } from './baseline.js';
+import type { LayoutName } from './layouts/registry.js';
+import { Manifests } from './manifest.js';
+import { Scanner } from './scan.js';
+import { settleTime } from './settle.js';
+import { Standings } from './standings.js';
+import { Store } from './store.js';
+import { findVault, inVault, placeVault } from './vault.js';
+
+export interface OpenOptions {
+  readonly dir: string;
+  /** The folder was found, not named. */
+  readonly guessed: boolean;
+  readonly layout: 'auto' | LayoutName;
+  /** `--vault DIR`. */
+  readonly vault?: string;
+  /** How long a checkpoint is unchanged before it counts as written; 2 s, 90 s on network file systems. */
+  readonly settleMs?: number;
+  /** Healthy time after which a checkpoint may be safe; 2 minutes by default of the configuration. */
+  readonly provenAfterMs: number;
+  readonly runId: string;
+  /** ms since 1970. */
+  readonly runStartedAt: number;
+  readonly clock: { now(): number; mono(): number };
+  /** Write nothing at all: for `status` and `--dry-run`. A missing folder is then an empty one. */
+  readonly readOnly?: boolean;
+  /** Something a person should know. */
+  onNotice(text: string): void;
+}
+
+/**
+ * Opens a checkpoint folder with its vault, making both where they are missing.
+ * @returns exit 78 for a URL, a file, a folder that cannot be written, or a vault that cannot be placed
+ */
+export async function openCheckpointStore(options: OpenOptions): Promise<Result<CheckpointStore>> {
+  const readOnly = options.readOnly ?? false;
+  const notice = (text: string): void => options.onNotice(text);
+  try {
+    const folder = await openFolder(options.dir, readOnly);
+    if (!folder.ok) return folder;
+    const dir = folder.value;
+    const scanner = new Scanner(dir, options.layout);
+    const { layout } = await scanner.scan(() => false);
+    const wish = {
+      dir,
+      bearsDotName: layout.bearsDotName,
+      ...(options.vault === undefined ? {} : { named: options.vault }),
+    };
+    const vault = readOnly ? ok(await findVault(wish)) : await placeVault(wish, notice);
+    if (!vault.ok) return vault;
+    const origin = await originOf(vault.value, scanner, options);
+    const manifests = new Manifests(vault.value && path.join(vault.value, inVault.manifests), notice);
+    if (!readOnly) await manifests.prune();
+    const { clock, guessed, runId } = options;
+    const standings = new Standings(manifests, options.provenAfterMs, clock);
+    const settleMs = options.settleMs ?? (await settleTime(dir));
+    return ok(
+      new Store({ dir, guessed, vault: vault.value, scanner, layout, standings, origin, runId, settleMs, clock, notice, readOnly }), // prettier-ignore
+    );
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    return fail(
+      `the checkpoint folder ${options.dir} cannot be opened: ${errorText(error)}`,
+      exitStatus.config,
+      code,
+    );
+  }
+}
+
+/** @returns its real path, so that a link that is turned elsewhere meanwhile changes nothing */
+async function openFolder(given: string, readOnly: boolean): Promise<Result<string>> {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(given)?.[1];
+  if (scheme !== undefined) {
+    const message = `the checkpoint folder ${given} is remote: ${scheme}:// is not read by this version (checkpoints.remote); sync it to a local folder and name that with --checkpoint-dir`;
+    return fail(message, exitStatus.config);
+  }
+  if (given === '')
+    return fail(
+      'the checkpoint folder has an empty name; give a folder to --checkpoint-dir',
+      exitStatus.config,
+    );
+  const dir = path.resolve(given);
+  const refuse = (why: string, code?: string): Result<never> =>
+    fail(`the checkpoint folder ${given} ${why}`, exitStatus.config, code);
+  try {
+    if (!readOnly) await files.mkdir(dir, { recursive: true });
+    if (!(await fs.stat(dir)).isDirectory())
+      return refuse('is a file; name the folder it lies in', 'ENOTDIR');
+    await fs.access(
+      dir,
+      readOnly ? constants.R_OK | constants.X_OK : constants.R_OK | constants.W_OK | constants.X_OK,
+    );
+    return ok(await fs.realpath(dir));
+  } catch (error) {
+    const code = errorCode(error);
+    if (readOnly && code === 'ENOENT') return ok(dir);
+    if (code === 'EEXIST' || code === 'ENOTDIR')
+      return refuse('is a file, or lies below one; name a folder', code);
+    if (code === 'EACCES' || code === 'EPERM')
+      return refuse('cannot be read and written: no permission', code);
+    if (code === 'EROFS') return refuse('lies on a read-only file system', code);
+    if (code === undefined) throw error;
+    return refuse(`cannot be used: ${errorText(error)}`, code);
+  }
+}
+
+async function originOf(vault: string | undefined, scanner: Scanner, options: OpenOptions): Promise<Origin> {
+  if (vault === undefined) return new Origin(undefined, options.runStartedAt);
+  const known = await readBaseline(vault, options.runId, (text) => options.onNotice(text));
+  if (known || options.readOnly) return new Origin(known, options.runStartedAt);
+  const first = await writeBaseline(
+    vault,
+    options.runId,
+    options.clock.now(),
+    await scanner.scan(() => false),
+  );
+  return new Origin(first, options.runStartedAt);
+}

@@ -1,0 +1,164 @@
+import path from 'node:path';
+import { isGone, stampOf, stampsIn, walkDir, type Stamp } from '../util/os/dir-walk.js';
+import { errorCode, errorText } from '../util/os/durable.js';
+import type { Content, Layout, Look, UnitDraft } from './layouts/layout.js';
+import { isHidden, isTemporary } from './layouts/names.js';
+import { layoutFor, type LayoutName } from './layouts/registry.js';
+import { sniffFile } from './layouts/sniff.js';
+import { oldestFirst } from './order.js';
+import type { Unit } from './unit.js';
+
+/** A sharded checkpoint of a thousand ranks has some thousands of files. */
+const bounds = { maxFiles: 100_000, maxDepth: 16 };
+/** How many files of a folder are looked at to tell whether it is a checkpoint. */
+const filesSniffed = 64;
+
+export interface Scan {
+  readonly layout: Layout;
+  /** Oldest first. */
+  readonly units: readonly Unit[];
+  /** The whole top level, for the baseline. */
+  readonly entries: readonly Stamp[];
+}
+
+interface Listing {
+  readonly top: string;
+  readonly files: readonly Stamp[];
+  readonly folders: readonly string[];
+}
+
+/** Looks at one checkpoint folder again and again, and remembers what cannot have changed. */
+export class Scanner {
+  readonly #dir: string;
+  readonly #wanted: 'auto' | LayoutName;
+  #contents = new Map<string, Content>();
+  #listings = new Map<string, Listing>();
+
+  constructor(dir: string, wanted: 'auto' | LayoutName) {
+    this.#dir = dir;
+    this.#wanted = wanted;
+  }
+
+  /**
+   * What lies in the folder. A folder that is gone has nothing in it.
+   * @param restOn checkpoints that may be taken as they were last time if their top entry's stat is the same; the
+   *   newest two are always walked
+   * @throws the system's error when the folder cannot be listed
+   */
+  async scan(restOn: (id: string) => boolean): Promise<Scan> {
+    const entries = await stampsIn(this.#dir);
+    const look = this.#look(entries.filter((entry) => !isHidden(entry.path) && !isTemporary(entry.path)));
+    const layout = await layoutFor(this.#wanted, look);
+    const drafts = (await layout.units(look)).map((draft) => ({
+      ...draft,
+      modifiedAt: Math.max(...draft.members.map((entry) => entry.mtimeMs)),
+    }));
+    const ordered = oldestFirst(drafts);
+    const units: Unit[] = [];
+    for (const [index, draft] of ordered.entries())
+      units.push(await this.#unit(draft, index < ordered.length - 2 && restOn(draft.id)));
+    this.#forget(entries);
+    const timed = units.map((unit) => ({ ...unit, modifiedAt: newest(unit) }));
+    return { layout, units: oldestFirst(timed), entries };
+  }
+
+  #look(entries: readonly Stamp[]): Look {
+    return {
+      dir: this.#dir,
+      entries,
+      content: (entry) => this.#content(entry),
+      has: async (entry, name) => (await stampOf(this.#dir, path.join(entry.path, name))) !== undefined,
+    };
+  }
+
+  async #content(entry: Stamp): Promise<Content> {
+    const key = keyOf(entry);
+    const cached = this.#contents.get(key);
+    if (cached !== undefined) return cached;
+    const content = entry.kind === 'file' ? await this.#fileContent(entry) : await this.#folderContent(entry);
+    // a folder's files may still come; that it holds a known one does not change
+    if (entry.kind === 'file' || typeof content === 'object') this.#contents.set(key, content);
+    return content;
+  }
+
+  async #fileContent(entry: Stamp): Promise<Content> {
+    try {
+      return await sniffFile(path.join(this.#dir, entry.path), entry.size);
+    } catch (error) {
+      if (
+        isGone(error) ||
+        ['EACCES', 'EPERM', 'EIO', 'ESTALE', 'ELOOP', 'EISDIR'].includes(errorCode(error) ?? '')
+      )
+        return 'foreign';
+      throw error;
+    }
+  }
+
+  async #folderContent(entry: Stamp): Promise<Content> {
+    const walk = await walkDir(this.#dir, entry.path, { maxFiles: filesSniffed, maxDepth: 2 }).catch(
+      noneIfClosed,
+    );
+    if (!walk) return 'foreign';
+    if (walk.files.length === 0) return 'torn';
+    let answer: Content = 'torn';
+    for (const file of walk.files) {
+      if (file.kind !== 'file' || isHidden(path.basename(file.path))) continue;
+      const content = await this.#fileContent(file);
+      // JSON and pickles lie in every folder
+      if (typeof content === 'object' && content.known !== 'json' && content.known !== 'pickle')
+        return content;
+      if (content !== 'torn') answer = 'foreign';
+    }
+    return answer;
+  }
+
+  async #unit(draft: UnitDraft, rest: boolean): Promise<Unit> {
+    const files: Stamp[] = [];
+    const folders: string[] = [];
+    let unreadable: string | undefined;
+    for (const entry of draft.members) {
+      if (entry.kind !== 'folder') {
+        files.push(entry);
+        continue;
+      }
+      try {
+        const listing = await this.#list(entry, rest);
+        files.push(...listing.files);
+        folders.push(...listing.folders);
+      } catch (error) {
+        unreadable = errorCode(error) ?? errorText(error);
+      }
+    }
+    files.sort((a, b) => (a.path < b.path ? -1 : 1));
+    return { ...draft, files, folders, ...(unreadable === undefined ? {} : { unreadable }) };
+  }
+
+  async #list(entry: Stamp, rest: boolean): Promise<Listing> {
+    const cached = this.#listings.get(entry.path);
+    const top = keyOf(entry);
+    if (rest && cached?.top === top) return cached;
+    const walk = await walkDir(this.#dir, entry.path, bounds);
+    if (walk.truncated)
+      throw new Error(`more than ${bounds.maxFiles} files or ${bounds.maxDepth} folders deep`);
+    const listing = { top, files: walk.files, folders: walk.folders };
+    this.#listings.set(entry.path, listing);
+    return listing;
+  }
+
+  #forget(entries: readonly Stamp[]): void {
+    const keys = new Set(entries.map(keyOf));
+    const names = new Set(entries.map((entry) => entry.path));
+    for (const key of this.#contents.keys()) if (!keys.has(key)) this.#contents.delete(key);
+    for (const name of this.#listings.keys()) if (!names.has(name)) this.#listings.delete(name);
+  }
+}
+
+const keyOf = (entry: Stamp): string => `${entry.path}\0${entry.inode} ${entry.size} ${entry.mtimeNs}`;
+
+const newest = (unit: Unit): number =>
+  Math.max(...[...unit.files, ...unit.members].map((file) => file.mtimeMs));
+
+function noneIfClosed(error: unknown): undefined {
+  if (['EACCES', 'EPERM', 'EIO', 'ESTALE'].includes(errorCode(error) ?? '')) return undefined;
+  throw error;
+}

@@ -1,0 +1,135 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { isGone } from '../util/os/dir-walk.js';
+import { bootId } from '../util/os/boot.js';
+import { errorCode, errorText, files, syncDir, writeFileAtomic } from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+
+/** The folders of a vault. */
+export const inVault = { manifests: 'manifests', journal: 'journal', quarantine: 'quarantine' } as const;
+
+export interface VaultWish {
+  /** The checkpoint folder, a real path. */
+  readonly dir: string;
+  /** `--vault DIR`. */
+  readonly named?: string;
+  /** The layout's framework overlooks a dot-named folder inside. */
+  readonly bearsDotName: boolean;
+}
+
+/** Where the vault may lie, best first. */
+function candidates({ dir, named, bearsDotName }: VaultWish): string[] {
+  const name = path.basename(dir);
+  if (named !== undefined) {
+    // several checkpoint folders may share one --vault
+    const short = createHash('sha256').update(dir).digest('hex').slice(0, 8);
+    return [path.join(path.resolve(named), `${name}-${short}`)];
+  }
+  const sibling = path.join(path.dirname(dir), `.${name}.trainguard`);
+  return bearsDotName ? [sibling, path.join(dir, '.trainguard')] : [sibling];
+}
+
+/** The vault that is there already, for a look that writes nothing. */
+export async function findVault(wish: VaultWish): Promise<string | undefined> {
+  for (const candidate of candidates({ ...wish, bearsDotName: true }))
+    if (await isFolder(path.join(candidate, inVault.manifests))) return candidate;
+  return undefined;
+}
+
+/**
+ * Makes the vault where a rename from the checkpoint folder really reaches, tried with a probe file: device numbers
+ * lie (bind mounts, overlays, btrfs subvolumes).
+ */
+export async function placeVault(wish: VaultWish, notice: (text: string) => void): Promise<Result<string>> {
+  const reasons: string[] = [];
+  for (const [index, candidate] of candidates(wish).entries()) {
+    const reason = await tryVault(wish.dir, candidate);
+    if (reason === undefined) {
+      if (index > 0)
+        notice(
+          `${reasons.join('; ')}; rolled-back checkpoints go to ${candidate}, inside the checkpoint folder`,
+        );
+      return ok(candidate);
+    }
+    reasons.push(`${candidate} cannot take what a rollback moves out of ${wish.dir}: ${reason}`);
+  }
+  const advice =
+    wish.named === undefined
+      ? 'name a folder on the same file system with --vault DIR, or mount the parent of the checkpoint folder'
+      : 'name a folder on the file system of the checkpoint folder with --vault DIR';
+  return fail(`${reasons.join('; ')}; ${advice}`, exitStatus.config);
+}
+
+/** @returns why it cannot be used */
+async function tryVault(dir: string, vault: string): Promise<string | undefined> {
+  try {
+    await files.mkdir(vault, { recursive: true, mode: 0o700 });
+    for (const name of Object.values(inVault))
+      await files.mkdir(path.join(vault, name), { recursive: true, mode: 0o700 });
+    const proven = await identity(dir, vault);
+    if ((await readProof(vault)) === proven) return undefined;
+    await probe(dir, vault);
+    await syncDir(path.dirname(vault));
+    await writeFileAtomic(path.join(vault, 'vault.json'), JSON.stringify({ schemaVersion: 1, proven }));
+    return undefined;
+  } catch (error) {
+    await removeIfEmpty(vault);
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    if (code === 'EXDEV') return 'it is on another file system';
+    if (['EACCES', 'EPERM'].includes(code)) return 'no permission';
+    return code === 'EROFS' ? 'it is read-only' : errorText(error);
+  }
+}
+
+/** A vault that cannot be used must not be found by a later look. */
+async function removeIfEmpty(vault: string): Promise<void> {
+  for (const folder of [...Object.values(inVault).map((name) => path.join(vault, name)), vault]) {
+    await files.rmdir(folder).catch((error: unknown) => {
+      if (errorCode(error) === undefined) throw error;
+      // not made, not empty or not ours to remove: it may stay
+    });
+  }
+}
+
+async function probe(dir: string, vault: string): Promise<void> {
+  const name = `.trainguard-probe-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const from = path.join(dir, name);
+  const to = path.join(vault, name);
+  await (await files.open(from, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600)).close();
+  try {
+    await files.rename(from, to);
+  } catch (error) {
+    await files.unlink(from);
+    throw error;
+  }
+  await files.unlink(to);
+}
+
+/** The probe is repeated after a reboot, or when either folder is another one: mounts may have changed. */
+async function identity(dir: string, vault: string): Promise<string> {
+  const [one, two] = await Promise.all([fs.stat(dir), fs.stat(vault)]);
+  return [bootId(), one.dev, one.ino, two.dev, two.ino].join(' ');
+}
+
+async function readProof(vault: string): Promise<unknown> {
+  try {
+    return (JSON.parse(await fs.readFile(path.join(vault, 'vault.json'), 'utf8')) as { proven?: unknown })
+      .proven;
+  } catch (error) {
+    // never probed, or a torn record of it: probe
+    if (isGone(error) || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+async function isFolder(folder: string): Promise<boolean> {
+  try {
+    return (await fs.stat(folder)).isDirectory();
+  } catch (error) {
+    if (isGone(error) || errorCode(error) === 'EACCES') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,87 @@
+import type { GlobalOptions } from '../cli.js';
+import { openCheckpointStore } from '../checkpoints/open.js';
+import type { LayoutName } from '../checkpoints/layouts/registry.js';
+import { resolveCommand } from '../engines/local/resolve-command.js';
+import { chooseRollback } from '../policy/rollback-choice.js';
+import type { Line } from '../report/narrate.js';
+import { defaultRunName } from '../runs/run-name.js';
+import { maskArgv } from '../util/mask.js';
+import { formatDuration } from '../util/duration.js';
+import { exitStatus } from '../util/result.js';
+import { createOutput } from './output.js';
+import { refuse } from './refuse.js';
+import { applyResume } from './resume.js';
+import type { RunPlan } from './run-plan.js';
+import { systemClock } from './run-parts.js';
+
+/** `run --dry-run`: says what would be done; writes nothing. */
+export async function describePlan(plan: RunPlan, options: GlobalOptions): Promise<number> {
+  const json = options.json === true;
+  const command = await resolveCommand(plan.argv[0], process.env, plan.cwd);
+  if (!command.ok) return refuse(command.error, json);
+  const name = plan.name ?? defaultRunName(plan.argv);
+  const lines: Line[] = [{ tone: 'start', text: `would run ${name} in ${plan.stateDir}` }];
+  const say = (text: string): void => void lines.push({ tone: 'detail', text });
+  let resume: { path: string; step?: number } | undefined;
+  let moves: readonly string[] = [];
+  if (plan.checkpoints) {
+    const { dir, layout, guessed, words } = plan.checkpoints;
+    const opened = await openCheckpointStore({
+      dir,
+      guessed,
+      layout: layout as 'auto' | LayoutName,
+      provenAfterMs: plan.policy.provenAfterMs,
+      runId: '',
+      runStartedAt: systemClock.now(),
+      clock: systemClock,
+      readOnly: true,
+      onNotice: say,
+      ...(plan.checkpoints.vault !== undefined && { vault: plan.checkpoints.vault }),
+    });
+    if (!opened.ok) return refuse(opened.error, json);
+    const found = await opened.value.inspect({ live: false, budgetMs: 60_000 });
+    if (!found.ok) return refuse(found.error, json);
+    const { checkpoints } = found.value;
+    say(`checkpoints in ${dir} (${opened.value.layout}; ${words}): ${checkpoints.length}`);
+    const { rollbackEnabled, allowScratch } = plan.policy;
+    const choice = chooseRollback({
+      checkpoints,
+      guessed,
+      rollbackEnabled,
+      allowScratch,
+      everVerified: false,
+    });
+    if (choice.type === 'roll-back') {
+      moves = choice.moves;
+      say(`would move ${choice.moves.join(', ')} to quarantine: ${choice.reason}`);
+    }
+    const target =
+      choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;
+    const step = target?.step ?? target?.number;
+    if (target) resume = { path: target.path, ...(step !== undefined && { step }) };
+    say(target ? `would resume from ${target.id} (${target.standing})` : 'would train from the beginning');
+    await opened.value.close();
+  } else {
+    say('no checkpoint folder was found: no rollback (name it with --checkpoint-dir)');
+  }
+  const { argv } = applyResume(plan.argv, plan.resume, resume);
+  say(`command: ${maskArgv(argv).join(' ')}`);
+  const { maxRetries, backoff, stop } = plan.policy;
+  say(
+    `up to ${maxRetries} retries in a row, waiting ${formatDuration(backoff.initialMs)} to ${formatDuration(backoff.maxMs)}; ` +
+      `${stop.signal} and ${formatDuration(stop.graceMs)} to stop`,
+  );
+  const output = createOutput(options);
+  output.say(lines);
+  if (json) {
+    output.json({
+      run: name,
+      stateDir: plan.stateDir,
+      argv: maskArgv(argv),
+      resume: resume ?? null,
+      moves,
+      policy: plan.policy,
+    });
+  }
+  return exitStatus.done;
+}

@@ -1,0 +1,56 @@
+import type { Event } from '../policy/event.js';
+import type { Policy } from '../policy/policy.js';
+import type { State } from '../policy/state.js';
+import { initialState, transition } from '../policy/transition.js';
+import { Journal } from '../runs/journal.js';
+import { ok, type Result } from '../util/result.js';
+
+/** A line of a run's journal: what decides from here on, what happened, or all that came before in short. */
+export type Entry =
+  | { readonly type: 'policy'; readonly policy: Policy }
+  | { readonly type: 'event'; readonly event: Event }
+  | { readonly type: 'snapshot'; readonly state: State };
+
+/** A run's past, and the place where its present is written down. */
+export interface History {
+  /** Where the run stood after its last event. */
+  readonly state: State;
+  begin(policy: Policy): Promise<Result<void>>;
+  append(event: Event): Promise<Result<void>>;
+  close(): Promise<void>;
+}
+
+/** A journal of more entries than this is folded into a snapshot when a run is taken up again. */
+const compactAbove = 2000;
+
+/** Opens a run's journal and replays it: the same events under the same policies give the same state. */
+export async function openHistory(file: string): Promise<Result<History>> {
+  const opened = await Journal.open<Entry>(file);
+  if (!opened.ok) return opened;
+  const { entries, journal } = opened.value;
+  const state = replayEntries(entries);
+  return ok({
+    state,
+    async begin(policy) {
+      if (entries.length <= compactAbove) return journal.append([{ type: 'policy', policy }]);
+      return journal.compact([
+        { type: 'snapshot', state },
+        { type: 'policy', policy },
+      ]);
+    },
+    append: (event) => journal.append([{ type: 'event', event }]),
+    close: () => journal.close(),
+  });
+}
+
+/** Folds a journal. Events before the first policy cannot be judged and change nothing. */
+export function replayEntries(entries: readonly Entry[]): State {
+  let state = initialState();
+  let policy: Policy | undefined;
+  for (const entry of entries) {
+    if (entry.type === 'policy') policy = entry.policy;
+    else if (entry.type === 'snapshot') state = entry.state;
+    else if (policy) state = transition(policy, state, entry.event).state;
+  }
+  return state;
+}

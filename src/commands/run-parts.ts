@@ -1,0 +1,181 @@
+import os from 'node:os';
+import { createLocalEngine } from '../engines/local/engine.js';
+import { type LogsKeep as Keep, pruneLogs } from '../engines/local/log-prune.js';
+import { classify } from '../failure/classify.js';
+import type { Effect } from '../policy/effect.js';
+import { type RunSettings, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
+import { MetricsFile } from '../runs/metrics.js';
+import { clearRequests, takeStopRequest } from '../runs/requests.js';
+import { attemptDirOf } from '../runs/run-dir.js';
+import { StateFile } from '../runs/state-file.js';
+import type { Happening, Live, Parts } from '../supervisor/parts.js';
+import type { Clock } from '../supervisor/ports.js';
+import { bootId, mono } from '../util/os/boot.js';
+import { ok, type Result } from '../util/result.js';
+import { checkHost } from './check-host.js';
+import { applyResume } from './resume.js';
+import type { RunPlan } from './run-plan.js';
+import type { HeldRun } from './take-up.js';
+import { workerEnv } from './worker-env.js';
+
+/** Bounds on a run's logs: bytes an attempt, bytes a run, attempts. */
+export interface LogsKeep extends Keep {
+  readonly attemptBytes: number;
+}
+
+/** The real clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  mono,
+  random: () => Math.random(),
+  after(delayMs, callback) {
+    // a longer delay than a timer can hold would fire at once
+    const timer = setTimeout(callback, Math.min(delayMs, 2 ** 31 - 1));
+    return () => clearTimeout(timer);
+  },
+};
+
+/** How long verification may hold up an attempt, and how often a folder is scanned at most (DESIGN section 7), ms. */
+const verifyBudgetMs = 5 * 60_000;
+const scanEveryMs = 30_000;
+/** How long a new checkpoint is left alone, unless configured, ms. */
+const defaultSettleMs = 2000;
+
+export interface Wired {
+  readonly parts: Parts;
+  /** The run as `status --json` shows it. */
+  view(): RunStatus | undefined;
+  /** Writes what is left to write. */
+  close(): Promise<void>;
+}
+
+/** Wires a held run to the engine, the disk and whoever reports. */
+export async function wire(
+  plan: RunPlan,
+  held: HeldRun,
+  report: { observe(happening: Happening): void; notice(text: string): void },
+): Promise<Result<Wired>> {
+  const { run, history, store } = held;
+  const metrics = await MetricsFile.open(run.paths.metrics);
+  if (!metrics.ok) return metrics;
+  const cleared = await clearRequests(run.dir);
+  if (!cleared.ok) return cleared;
+  const stateFile = new StateFile<StateRecord>(run.paths.state, systemClock, (problem) =>
+    report.notice(problem.message),
+  );
+  const begun = await history.begin(plan.policy);
+  if (!begun.ok) return begun;
+  const settings = settingsOf(plan, held);
+  const engine = createLocalEngine({
+    logsKeepAttemptBytes: plan.logs.attemptBytes,
+    graceMs: plan.policy.stop.graceMs,
+    checkpointDirs: store ? [store.dir] : [],
+    clock: systemClock,
+  });
+  let live: Live | undefined;
+  let attempt = 0;
+
+  const parts: Parts = {
+    policy: plan.policy,
+    clock: systemClock,
+    bootId: bootId(),
+    engine,
+    ...(store && { store }),
+    classify: (autopsy) => classify(autopsy, plan.policy.rules),
+    scanEveryMs,
+    verifyBudgetMs,
+    settleMs: plan.settleMs ?? defaultSettleMs,
+    launchSpec(launch) {
+      attempt = launch.attempt;
+      return launchSpec(plan, held, launch);
+    },
+    async persist(event) {
+      const written = await history.append(event);
+      if (!written.ok) throw new Error(written.error.message);
+    },
+    observe(happening) {
+      report.observe(happening);
+      if (happening.event.type === 'exited') prune();
+    },
+    publish(now) {
+      live = now;
+      stateFile.save(() => record(run.name, settings, now));
+    },
+    heartbeat(heartbeat, at, offsets) {
+      metrics.value.add({ at, attempt, heartbeat, offsets });
+    },
+    notice: (text) => report.notice(text),
+    async takeStopRequest() {
+      const written = await metrics.value.flush();
+      if (!written.ok) report.notice(written.error.message);
+      const request = await takeStopRequest(run.dir, systemClock.now());
+      if (!request.ok) throw new Error(request.error.message);
+      return request.value && 'request';
+    },
+    checkHost: (after) =>
+      checkHost(after, {
+        stateDir: run.dir,
+        ...(store && { checkpointDir: store.dir }),
+        ...(live?.checkpoints?.latest && { checkpointBytes: live.checkpoints.latest.sizeBytes }),
+      }),
+  };
+
+  function prune(): void {
+    pruneLogs(run.dir, plan.logs).catch((error: unknown) =>
+      report.notice(`old logs could not be removed: ${String(error)}`),
+    );
+  }
+
+  return ok({
+    parts,
+    view: () => live && viewRun(record(run.name, settings, live), true),
+    async close() {
+      for (const written of [await metrics.value.flush(), await stateFile.close()]) {
+        if (!written.ok) report.notice(written.error.message);
+      }
+    },
+  });
+}
+
+function launchSpec(
+  plan: RunPlan,
+  held: HeldRun,
+  launch: Extract<Effect, { type: 'launch' }>,
+): ReturnType<Parts['launchSpec']> {
+  const { argv, env } = applyResume(plan.argv, plan.resume, launch.resume);
+  return {
+    attemptDir: attemptDirOf(held.run.dir, launch.attempt),
+    attempt: launch.attempt,
+    argv,
+    cwd: plan.cwd,
+    env: workerEnv(process.env, launch, held.store?.dir, env),
+    runId: held.run.id,
+    stopSignal: plan.policy.stop.signal,
+    stdin: plan.stdin,
+  };
+}
+
+function settingsOf(plan: RunPlan, { store }: HeldRun): RunSettings {
+  return {
+    command: plan.argv,
+    engine: 'local',
+    maxRetries: plan.policy.maxRetries,
+    ...(store && {
+      checkpointDir: store.dir,
+      layout: plan.checkpoints?.layout ?? 'auto',
+      guessed: store.guessed,
+    }),
+    ...(store?.vault !== undefined && { vault: store.vault }),
+  };
+}
+
+const record = (run: string, settings: RunSettings, live: Live): StateRecord => ({
+  run,
+  settings,
+  pid: process.pid,
+  host: os.hostname(),
+  bootId: bootId(),
+  at: systemClock.now(),
+  mono: systemClock.mono(),
+  ...live,
+});

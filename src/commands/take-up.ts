@@ -1,0 +1,213 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { openCheckpointStore } from '../checkpoints/open.js';
+import type { LayoutName } from '../checkpoints/layouts/registry.js';
+import { findLivingWorker } from '../engines/local/launch-record.js';
+import { resolveCommand } from '../engines/local/resolve-command.js';
+import type { StateRecord } from '../report/status-view.js';
+import { readState, takeOverState } from '../runs/state-file.js';
+import { checkpointRegistryOf, createRun, openRun, type Run, runDirOf } from '../runs/run-dir.js';
+import { defaultRunName, numberedRunName, validRunName } from '../runs/run-name.js';
+import type { CheckpointStore, Clock } from '../supervisor/ports.js';
+import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
+import { errorCode } from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { type History, openHistory } from './history.js';
+import type { RunPlan } from './run-plan.js';
+
+/** A run that this process alone may change from now on. */
+export interface HeldRun {
+  readonly run: Run;
+  readonly history: History;
+  readonly store?: CheckpointStore;
+  /** What state.json said last, if there was a run before. */
+  readonly last?: StateRecord;
+  /** Gives everything back. */
+  release(): Promise<void>;
+}
+
+/**
+ * Opens or makes the run that a plan names, takes its locks, and refuses while anything of it lives. When it refuses,
+ * nothing is left behind.
+ */
+export async function takeUp(
+  plan: RunPlan,
+  clock: Clock,
+  notice: (text: string) => void,
+): Promise<Result<HeldRun>> {
+  const undo: (() => Promise<void>)[] = [];
+  const release = async (): Promise<void> => {
+    for (const step of undo.reverse()) await step();
+    undo.length = 0;
+  };
+  const refused = async <T extends { readonly ok: false }>(problem: T): Promise<T> => {
+    await release();
+    return problem;
+  };
+
+  const name = await nameOf(plan);
+  if (!name.ok) return name;
+  const dir = runDirOf(plan.stateDir, name.value);
+  const existing = await openRun(dir);
+  if (!existing.ok) return existing;
+  if (!existing.value) {
+    const command = await resolveCommand(plan.argv[0], process.env, plan.cwd);
+    if (!command.ok) return command;
+  }
+  const firstMade = await missingAncestor(plan.stateDir);
+  const opened = existing.value
+    ? ok(existing.value)
+    : await createRun(plan.stateDir, name.value, clock.now());
+  if (!opened.ok) return opened;
+  const run = opened.value;
+
+  const lock = await acquireLock({
+    kind: 'run',
+    run: run.name,
+    dir: run.dir,
+    keepIn: run.dir,
+    onTrouble: notice,
+  });
+  if (!lock.ok) return refused(lock);
+  undo.push(() => lock.value.release());
+  let begun = existing.value !== undefined;
+  undo.push(async () => {
+    if (begun) return;
+    // new, ours alone, and nothing has happened in it; of the folders above it goes what is empty
+    await fs.rm(run.dir, { recursive: true, force: true });
+    await removeEmpty([path.dirname(run.dir), checkpointRegistryOf(plan.stateDir), plan.stateDir], firstMade);
+  });
+  const living = await findLivingWorker(run.dir);
+  if (living) {
+    return refused(
+      fail(
+        `run ${run.name} has no supervisor any more, but its worker lives on: pid ${living.pid}; ` +
+          `wait until it is done, or end it with "kill ${living.pid}", then run again`,
+        exitStatus.busy,
+      ),
+    );
+  }
+  const history = await openHistory(run.paths.journal);
+  if (!history.ok) return refused(history);
+  undo.push(() => history.value.close());
+  const last = await takeOverState<StateRecord>(run.paths.state);
+  if (!last.ok) return refused(last);
+  if (last.value.setAside !== undefined) {
+    notice(
+      `state.json was damaged; it is kept as ${path.basename(last.value.setAside)} and made anew from the journal`,
+    );
+  }
+  if (existing.value && !history.value.state.ledger.timing.everProgressed) {
+    const command = await resolveCommand(plan.argv[0], process.env, plan.cwd);
+    if (!command.ok) return refused(command);
+  }
+  const store = await openStore(plan, run, clock, notice);
+  if (!store.ok) return refused(store);
+  if (store.value) {
+    const { store: checkpoints, lock: held } = store.value;
+    undo.push(async () => {
+      await checkpoints.close();
+      await held?.release();
+    });
+    const finished = await checkpoints.recover();
+    if (!finished.ok) return refused(finished);
+    for (const text of finished.value) notice(text);
+  }
+  begun = true;
+  return ok({
+    run,
+    history: history.value,
+    ...(store.value && { store: store.value.store }),
+    ...(last.value.state && { last: last.value.state }),
+    release,
+  });
+}
+
+/** The name that was given; else the script's stem, with a number if that is active with another command. */
+async function nameOf(plan: RunPlan): Promise<Result<string>> {
+  if (plan.name !== undefined) return validRunName(plan.name);
+  const stem = defaultRunName(plan.argv);
+  for (let n = 1; ; n++) {
+    const name = numberedRunName(stem, n);
+    const dir = runDirOf(plan.stateDir, name);
+    const run = await openRun(dir);
+    if (!run.ok) return run;
+    if (!run.value || !(await probeLock({ dir, keepIn: dir }))) return ok(name);
+    const state = await readState<StateRecord>(run.value.paths.state);
+    const command = state.ok ? state.value?.settings.command : undefined;
+    if (command === undefined || sameWords(command, plan.argv)) return ok(name);
+  }
+}
+
+const sameWords = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((word, i) => word === b[i]);
+
+async function openStore(
+  plan: RunPlan,
+  run: Run,
+  clock: Clock,
+  notice: (text: string) => void,
+): Promise<Result<{ store: CheckpointStore; lock?: Lock } | undefined>> {
+  const wish = plan.checkpoints;
+  if (!wish) return ok(undefined);
+  const firstMade = await missingAncestor(wish.dir);
+  const store = await openCheckpointStore({
+    dir: wish.dir,
+    guessed: wish.guessed,
+    layout: wish.layout as 'auto' | LayoutName,
+    provenAfterMs: plan.policy.provenAfterMs,
+    runId: run.id,
+    runStartedAt: run.createdAt,
+    clock,
+    onNotice: notice,
+    ...(wish.vault !== undefined && { vault: wish.vault }),
+    ...(plan.settleMs !== undefined && { settleMs: plan.settleMs }),
+  });
+  if (!store.ok) {
+    if (firstMade !== undefined) await removeEmpty([path.resolve(wish.dir)], firstMade);
+    return store;
+  }
+  const { vault } = store.value;
+  if (vault === undefined) return ok({ store: store.value });
+  const lock = await acquireLock({
+    kind: 'checkpoints',
+    run: run.name,
+    dir: store.value.dir,
+    keepIn: vault,
+    registry: checkpointRegistryOf(plan.stateDir),
+    onTrouble: notice,
+  });
+  if (lock.ok) return ok({ store: store.value, lock: lock.value });
+  await store.value.close();
+  return lock;
+}
+
+/** Removes folders that are empty, and theirs up to `first`, the topmost that was made. */
+async function removeEmpty(dirs: readonly string[], first: string | undefined): Promise<void> {
+  for (const start of dirs) {
+    for (let dir = start; ; dir = path.dirname(dir)) {
+      try {
+        await fs.rmdir(dir);
+      } catch (error) {
+        if (errorCode(error) === undefined) throw error;
+        break; // not empty, or not there: somebody else's concern
+      }
+      if (first === undefined || dir.length <= first.length) break;
+    }
+  }
+}
+
+/** The topmost folder on the way to `dir` that does not exist yet; undefined: all of it is there. */
+async function missingAncestor(dir: string): Promise<string | undefined> {
+  let missing: string | undefined;
+  for (let at = path.resolve(dir); ; at = path.dirname(at)) {
+    try {
+      await fs.lstat(at);
+      return missing;
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+      missing = at;
+    }
+    if (path.dirname(at) === at) return missing;
+  }
+}

@@ -1,0 +1,153 @@
+import path from 'node:path';
+import type { FailureRule, Policy } from '../policy/policy.js';
+import { defaults } from './defaults.js';
+import { type RunFlags, splitArgs } from './flags.js';
+import { isInWorker } from './locate.js';
+import type { Config } from './schema.js';
+
+/** All that a run needs and no decision rests on. Paths absolute, times in ms, sizes in bytes. */
+export interface Settings {
+  readonly stateDir: string;
+  readonly name?: string;
+  readonly command?: readonly string[];
+  readonly engine: 'local' | 'slurm' | 'ray';
+  readonly stdin: 'null' | 'inherit';
+  readonly checkpoints: {
+    /** As named; may hold globs, or URLs, which are not taken. Empty: to be looked for. */
+    readonly dirs: readonly string[];
+    readonly layout?: string;
+    readonly vault?: string;
+    readonly settleMs: number;
+    readonly provenAfterMs: number;
+    readonly verify: 'auto' | 'deep' | 'shallow';
+    readonly include: readonly string[];
+    readonly clean: readonly string[];
+  };
+  /** `{path}` and `{step}` in arguments and values stand for the checkpoint; replaced one argument at a time. */
+  readonly resume: {
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    /** Arguments of the command, and what each becomes when there is a checkpoint. */
+    readonly replace: Readonly<Record<string, string>>;
+  };
+  readonly heartbeat: { readonly pattern?: string; readonly files: readonly string[] };
+  readonly logs: {
+    readonly attemptBytes: number;
+    readonly runBytes: number;
+    readonly attempts: number;
+    readonly dir?: string;
+  };
+}
+
+/** Where a command is called. */
+export interface Surroundings {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly configFile?: string;
+}
+
+/** Everything that decides: flags over configuration over defaults. */
+export function resolvePolicy(config: Config, flags: RunFlags = {}): Policy {
+  const { backoff, heartbeat, health, stop, checkpoints } = config;
+  const initialMs = flags.backoffInitialMs ?? backoff?.initial ?? defaults.backoff.initialMs;
+  const stopOnRepeat = config.stopOnRepeat ?? defaults.stopOnRepeat;
+  const startupTimeoutMs = fixedTimeout(flags.startupTimeoutMs ?? heartbeat?.startupTimeout);
+  const timeoutMs = fixedTimeout(flags.heartbeatTimeoutMs ?? heartbeat?.timeout);
+  return {
+    maxRetries: flags.maxRetries ?? config.maxRetries ?? defaults.maxRetries,
+    ...(config.maxTotalRetries !== undefined && { maxTotalRetries: config.maxTotalRetries }),
+    ...(typeof stopOnRepeat === 'number' && { stopOnRepeat }),
+    outageWindowMs: config.outageWindow ?? defaults.outageWindowMs,
+    rollbackEnabled: flags.rollback ?? config.rollbackEnabled ?? defaults.rollbackEnabled,
+    allowScratch: flags.allowScratch ?? config.allowScratch ?? defaults.allowScratch,
+    backoff: {
+      initialMs,
+      factor: backoff?.factor ?? defaults.backoff.factor,
+      // who asks for a longer first wait than the usual longest one gets it
+      maxMs: flags.backoffMaxMs ?? backoff?.max ?? Math.max(defaults.backoff.maxMs, initialMs),
+      jitter: backoff?.jitter ?? defaults.backoff.jitter,
+    },
+    silence: {
+      ...(startupTimeoutMs !== undefined && { startupTimeoutMs }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    },
+    health: {
+      nonFinite: health?.nonFinite ?? defaults.health.nonFinite,
+      spike: health?.spike ?? defaults.health.spike,
+    },
+    stop: {
+      signal: stop?.signal ?? defaults.stop.signal,
+      graceMs: flags.stopGraceMs ?? stop?.grace ?? defaults.stop.graceMs,
+    },
+    provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs,
+    rules: (config.failures ?? []).map(toRule),
+  };
+}
+
+/** Everything else: flags over configuration over defaults. */
+export function resolveSettings(config: Config, flags: RunFlags, surroundings: Surroundings): Settings {
+  const { checkpoints, resume, heartbeat, logs } = config;
+  const name = flags.name ?? config.name;
+  const layout = flags.layout ?? checkpoints?.layout;
+  const vault = flags.vault ?? checkpoints?.vault;
+  const args = flags.resumeArgs ?? (typeof resume?.args === 'string' ? splitArgs(resume.args) : resume?.args);
+  return {
+    stateDir: resolveStateDir(surroundings, flags.stateDir, config.stateDir),
+    ...(name !== undefined && { name }),
+    ...(config.command && { command: config.command }),
+    engine: flags.engine ?? config.engine ?? defaults.engine,
+    stdin: flags.stdin === true ? 'inherit' : 'null',
+    checkpoints: {
+      dirs: flags.checkpointDirs ?? [checkpoints?.dir ?? []].flat(),
+      ...(layout !== undefined && { layout }),
+      ...(vault !== undefined && { vault }),
+      settleMs: checkpoints?.settle ?? defaults.checkpoints.settleMs,
+      provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs,
+      verify: checkpoints?.verify ?? defaults.checkpoints.verify,
+      include: checkpoints?.include ?? [],
+      clean: checkpoints?.clean ?? [],
+    },
+    resume: { args: args ?? [], env: resume?.env ?? {}, replace: resume?.replace ?? {} },
+    heartbeat: {
+      files: heartbeat?.files ?? [],
+      ...(heartbeat?.pattern !== undefined && { pattern: heartbeat.pattern }),
+    },
+    logs: {
+      attemptBytes: logs?.keep?.attempt ?? defaults.logs.attemptBytes,
+      runBytes: logs?.keep?.run ?? defaults.logs.runBytes,
+      attempts: logs?.keep?.attempts ?? defaults.logs.attempts,
+      ...(logs?.dir !== undefined && { dir: logs.dir }),
+    },
+  };
+}
+
+/** The state folder: flag, TRAINGUARD_STATE_DIR, configuration; else beside the configuration or in the working directory. */
+export function resolveStateDir(
+  { cwd, env, configFile }: Surroundings,
+  byFlag: string | undefined,
+  byConfig: string | undefined,
+): string {
+  const byEnvironment = isInWorker(env) ? undefined : env['TRAINGUARD_STATE_DIR'];
+  const named = byFlag ?? (byEnvironment === '' ? undefined : byEnvironment);
+  if (named !== undefined) return path.resolve(cwd, named);
+  return byConfig ?? path.join(configFile === undefined ? cwd : path.dirname(configFile), defaults.stateDirName);
+}
+
+const fixedTimeout = (timeout: number | 'auto' | undefined): number | undefined =>
+  timeout === 'auto' ? undefined : timeout;
+
+type ConfigRule = NonNullable<Config['failures']>[number];
+
+/** The same rule without keys that are there but undefined. */
+function toRule({ match, kind, action }: ConfigRule): FailureRule {
+  const { exitCodes, signals, pattern } = match;
+  return {
+    match: {
+      ...(exitCodes && { exitCodes }),
+      ...(signals && { signals }),
+      ...(pattern !== undefined && { pattern }),
+    },
+    ...(kind !== undefined && { kind }),
+    ...(action !== undefined && { action }),
+  };
+}

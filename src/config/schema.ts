@@ -1,0 +1,227 @@
+import { z } from 'zod';
+import { parseDuration } from '../util/duration.js';
+import { longestMs } from './defaults.js';
+import { parseSize } from './size.js';
+
+// Every message goes on after the name of a key: `backoff.initial must be …, not "soon"`.
+
+const text = z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
+const texts = z.array(text, { error: 'must be a list of texts' });
+const flag = z.boolean({ error: 'must be true or false' });
+
+const count = (least: number, most: number): z.ZodInt => {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.int({ error }).min(least, { error }).max(most, { error });
+};
+
+const between = (least: number, most: number): z.ZodNumber => {
+  const error = `must be a number from ${least} to ${most}`;
+  return z.number({ error }).min(least, { error }).max(most, { error });
+};
+
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> =>
+  z.enum(values, { error: `must be ${values.map((value) => `"${value}"`).join(' or ')}` }) as never;
+
+const durationError = "must be a time such as '500ms', '30s', '5m' or '2h', or a number of seconds, up to 24 days";
+const durationText = z.union([z.string().regex(/^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$/), z.number().nonnegative()], {
+  error: durationError,
+});
+
+/** Becomes milliseconds. */
+const duration = (leastMs = 0): z.ZodPipe<typeof durationText, z.ZodTransform<number, string | number>> =>
+  durationText.transform((value, context) => {
+    const ms = parseDuration(value);
+    if (ms !== undefined && ms >= leastMs && ms <= longestMs) return ms;
+    const message = ms !== undefined && ms < leastMs ? 'must be longer than nothing' : durationError;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
+const autoOrDuration = z.union([z.literal('auto'), duration(1)], { error: `must be "auto", or ${durationError.slice(8)}` });
+
+const sizeError = "must be a size such as '512MiB' or '1GiB', or a number of bytes";
+/** Becomes bytes. */
+const size = z.union([z.string(), z.number()], { error: sizeError }).transform((value, context) => {
+  const bytes = parseSize(value);
+  if (bytes !== undefined) return bytes;
+  context.addIssue({ code: 'custom', message: sizeError });
+  return z.NEVER;
+});
+
+const pattern = text.refine(isRegExp, { error: 'must be a regular expression' });
+
+const argv = z
+  .array(z.string({ error: 'must be a text' }), { error: 'must be a list: the program and its arguments, one by one' })
+  .min(1, { error: 'must name a program' });
+
+/** `TERM` and `SIGTERM` alike; those the stop ladder knows. */
+const stopSignal = oneOf(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']);
+const signalName = text
+  .regex(/^(?:SIG)?[A-Z][A-Z0-9+-]{1,9}$/, { error: "must be a signal's name such as SIGTERM" })
+  .transform((name) => (name.startsWith('SIG') ? name : `SIG${name}`));
+
+const failureKind = oneOf([
+  'command', 'config', 'code', 'exception', 'numeric', 'gpu-memory', 'host-memory', 'gpu', 'network', 'storage',
+  'checkpoint', 'not-resumed', 'hang', 'preempted', 'stopped', 'killed', 'unknown',
+]); // prettier-ignore
+
+const table = { error: 'must be a table of settings' };
+
+const failureRule = z.strictObject(
+  {
+    match: z
+      .strictObject(
+        {
+          exitCodes: z.array(count(0, 255), { error: 'must be a list of exit statuses' }).optional(),
+          signals: z.array(signalName, { error: 'must be a list of signals' }).optional(),
+          pattern: pattern.optional(),
+        },
+        table,
+      )
+      .refine((match) => Object.values(match).some((value) => value !== undefined), {
+        error: 'must name exitCodes, signals or a pattern',
+      }),
+    kind: failureKind.optional(),
+    action: oneOf(['retry', 'fail', 'ignore', 'rollback']).optional(),
+  },
+  table,
+);
+
+/** The configuration file, as section 9 of the design lists its keys. Durations come out in ms, sizes in bytes. */
+export const configSchema = z.strictObject(
+  {
+    $schema: z.string().optional(),
+    command: argv.optional(),
+    name: text
+      .regex(/^(?!\.{1,2}$)[^/\\\0]{1,100}$/, { error: 'must be a plain name, without slashes and not . or ..' })
+      .optional(),
+    stateDir: text.optional(),
+    maxRetries: count(0, 1_000_000).optional(),
+    maxTotalRetries: count(0, 1_000_000).optional(),
+    stopOnRepeat: z
+      .union([z.literal(false), z.literal('off'), count(2, 1000)], {
+        error: 'must be a whole number from 2 to 1000, or false',
+      })
+      .optional(),
+    outageWindow: duration().optional(),
+    rollbackEnabled: flag.optional(),
+    backoff: z
+      .strictObject(
+        {
+          initial: duration().optional(),
+          factor: between(1, 100).optional(),
+          max: duration().optional(),
+          jitter: between(0, 1).optional(),
+        },
+        table,
+      )
+      .optional(),
+    heartbeat: z
+      .strictObject(
+        {
+          startupTimeout: autoOrDuration.optional(),
+          timeout: autoOrDuration.optional(),
+          pattern: pattern.optional(),
+          files: texts.optional(),
+        },
+        table,
+      )
+      .optional(),
+    health: z
+      .strictObject(
+        { spike: oneOf(['warn', 'rollback']).optional(), nonFinite: oneOf(['rollback', 'warn']).optional() },
+        table,
+      )
+      .optional(),
+    stop: z.strictObject({ signal: stopSignal.optional(), grace: duration().optional() }, table).optional(),
+    checkpoints: z
+      .strictObject(
+        {
+          dir: z.union([text, texts.min(1)], { error: 'must be a folder, or a list of folders' }).optional(),
+          layout: text.optional(),
+          settle: duration().optional(),
+          provenAfter: duration().optional(),
+          verify: oneOf(['auto', 'deep', 'shallow']).optional(),
+          include: texts.optional(),
+          clean: texts.optional(),
+          keep: z.strictObject({ last: count(2, 1_000_000).optional() }, table).optional(),
+          vault: text.optional(),
+        },
+        table,
+      )
+      .optional(),
+    resume: z
+      .strictObject(
+        {
+          args: z.union([text, texts], { error: 'must be a list of arguments, or one text' }).optional(),
+          env: z.record(text, z.string({ error: 'must be a text' }), table).optional(),
+          replace: z.record(text, z.string({ error: 'must be a text' }), table).optional(),
+        },
+        table,
+      )
+      .optional(),
+    failures: z.array(failureRule, { error: 'must be a list of rules' }).optional(),
+    preflight: z.array(argv, { error: 'must be a list of commands' }).optional(),
+    hooks: z.record(text, argv, table).optional(),
+    notify: texts.optional(),
+    logs: z
+      .strictObject(
+        {
+          keep: z
+            .strictObject(
+              { attempt: size.optional(), run: size.optional(), attempts: count(1, 100_000).optional() },
+              table,
+            )
+            .optional(),
+          dir: text.optional(),
+        },
+        table,
+      )
+      .optional(),
+    engine: oneOf(['local', 'slurm', 'ray']).optional(),
+    allowScratch: flag.optional(),
+  },
+  { error: 'must hold a table of settings' },
+);
+
+/** A valid configuration. Durations in ms, sizes in bytes. */
+export type Config = z.output<typeof configSchema>;
+
+/** One thing that is wrong with a configuration. */
+export interface ConfigIssue {
+  readonly path: readonly (string | number)[];
+  /** `must be …`; undefined where `unknownKey` says it all. */
+  readonly message?: string;
+  readonly unknownKey?: string;
+}
+
+/** Checks parsed data. Unknown keys come first: they explain what else is missing. */
+export function checkConfig(data: unknown): { readonly config: Config } | { readonly issue: ConfigIssue } {
+  const result = configSchema.safeParse(data);
+  if (result.success) return { config: result.data };
+  const issues = result.error.issues.map(toIssue);
+  const issue = issues.find(({ unknownKey }) => unknownKey !== undefined) ?? issues[0];
+  return { issue: issue ?? { path: [], message: 'is not valid' } };
+}
+
+/** The published JSON schema of the configuration file (draft 2020-12). */
+export const configJsonSchema = (): Record<string, unknown> => ({
+  title: 'Configuration of trainguard',
+  ...z.toJSONSchema(configSchema, { io: 'input' }),
+});
+
+function toIssue(issue: z.core.$ZodIssue): ConfigIssue {
+  const path = issue.path.filter((part) => typeof part !== 'symbol');
+  if (issue.code === 'unrecognized_keys') return { path, unknownKey: issue.keys[0] ?? '' };
+  return { path, message: issue.message };
+}
+
+function isRegExp(source: string): boolean {
+  try {
+    new RegExp(source);
+    return true;
+  } catch {
+    // what the caller says of it names the key and the value
+    return false;
+  }
+}

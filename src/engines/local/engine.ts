@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock, Engine, LaunchSpec, WorkerEvents } from '../../supervisor/ports.js';
+import { mono } from '../../util/os/boot.js';
+import { errorCode, errorText } from '../../util/os/durable.js';
+import { readProcess } from '../../util/os/proc.js';
+import { signalNumber } from '../../util/os/signals.js';
+import { exitStatus, fail, ok, type Result } from '../../util/result.js';
+import { createEndedWorker } from './ended-worker.js';
+import { watchHost } from './host-facts.js';
+import { giveUpLaunch, readMain, readStatus } from './launch-record.js';
+import { markerName } from './ours.js';
+import { prepareLaunch, syncLaunch, type LogDescriptors } from './prepare.js';
+import { resolveCommand } from './resolve-command.js';
+import { carriedPastShell, shimArguments, shimLost, shimShell } from './shim.js';
+import { loadSpawner, type Spawned, type SpawnedExit, type Spawner } from './spawn.js';
+import { createWorker, type LocalWorker } from './worker.js';
+
+export interface LocalEngineOptions {
+  /** Bytes on disk that one attempt's logs may take (`logs.keep`). */
+  readonly logsKeepAttemptBytes: number;
+  /** What leftovers of an attempt that ended by itself get at most, ms; 30 s unless given. */
+  readonly graceMs?: number;
+  /** Folders whose open files mark a leftover as a checkpoint's writer, and whose free space is told. */
+  readonly checkpointDirs?: readonly string[];
+  readonly clock?: Pick<Clock, 'now' | 'mono' | 'after'>;
+  /** The shell of the shim: /bin/sh. */
+  readonly shell?: string;
+}
+
+export interface LocalEngine extends Engine {
+  readonly name: 'local';
+  launch(spec: LaunchSpec, events: WorkerEvents): Promise<Result<LocalWorker>>;
+}
+
+/** The engine that runs attempts as processes of this host (DESIGN section 4). */
+export function createLocalEngine(options: LocalEngineOptions): LocalEngine {
+  const spawner = loadSpawner(); // begins now, so that the first launch does not wait for it
+  return {
+    name: 'local',
+    launch: async (spec, events) => await launch(spec, events, options, await spawner),
+  };
+}
+
+async function launch(
+  spec: LaunchSpec,
+  events: WorkerEvents,
+  options: LocalEngineOptions,
+  spawner: Spawner,
+): Promise<Result<LocalWorker>> {
+  const { attemptDir } = spec;
+  const clock = options.clock ?? systemClock;
+  if (signalNumber(spec.stopSignal) === undefined)
+    return fail(
+      `there is no stop signal ${spec.stopSignal} here; use SIGTERM, SIGINT or another`,
+      exitStatus.config,
+    );
+  const prepared = prepareLaunch(spec, clock.now());
+  if (!prepared.ok) return prepared;
+  const logs = prepared.value;
+  const checkpointDirs = options.checkpointDirs ?? [];
+  const host = watchHost([attemptDir, ...checkpointDirs]);
+  const command = await resolveCommand(spec.argv[0], spec.env, spec.cwd);
+  if (!command.ok) {
+    logs.close();
+    await giveUpLaunch(attemptDir);
+    const { code = 'ENOENT', message } = command.error;
+    return ok(createEndedWorker({ type: 'not-started', code, message }, attemptDir, host));
+  }
+
+  const shim = startShim(spec, options, spawner, logs);
+  const since = shim.pid === undefined ? undefined : readProcess(shim.pid)?.startTime;
+  const syncing = syncLaunch(attemptDir).catch((error: unknown) => {
+    events.notice(`the launch record in ${attemptDir} may not survive a power cut (${errorText(error)})`);
+  });
+  const ended = await untilNamed(shim, attemptDir);
+  await syncing;
+  const main = readMain(attemptDir);
+  if (!main) {
+    const exit = ended && whyNoMain(ended, attemptDir);
+    if (exit) return ok(createEndedWorker(exit, attemptDir, host));
+    return fail(
+      `${attemptDir} was launched or given up by another; take the next attempt's number`,
+      exitStatus.busy,
+    );
+  }
+  return await takeInHand(shim, () =>
+    createWorker({
+      ...{ attemptDir, main, events, host, spawner, clock, checkpointDirs },
+      runId: spec.runId,
+      since: since ?? main.startTime,
+      shimExited: shim.exited,
+      offsets: { out: 0, err: 0 },
+      logsKeepAttemptBytes: options.logsKeepAttemptBytes,
+      graceMs: options.graceMs ?? defaultGraceMs,
+    }),
+  );
+}
+
+/** A worker that runs and that we could not watch is worse than none. */
+async function takeInHand(shim: Spawned, create: () => Promise<LocalWorker>): Promise<Result<LocalWorker>> {
+  try {
+    return ok(await create());
+  } catch (error) {
+    if (shim.pid !== undefined) process.kill(-shim.pid, 'SIGKILL');
+    if (errorCode(error) === undefined) throw error;
+    const text = `the attempt was started but cannot be watched, so it was killed (${errorText(error)})`;
+    return fail(text, exitStatus.internal, errorCode(error));
+  }
+}
+
+const defaultGraceMs = 30_000;
+/** How long the shim, a few milliseconds' work, may take on a sick machine to name the main process, ms. */
+const namingMs = 60_000;
+
+const systemClock: Pick<Clock, 'now' | 'mono' | 'after'> = {
+  now: () => Date.now(),
+  mono,
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+function startShim(
+  spec: LaunchSpec,
+  options: LocalEngineOptions,
+  spawner: Spawner,
+  logs: LogDescriptors,
+): Spawned {
+  const env: Record<string, string> = {
+    PYTHONUNBUFFERED: '1', // without it no heartbeat arrives until a buffer is full
+    ...spec.env,
+    TRAINGUARD_RUN_ID: spec.runId,
+    [markerName(spec.runId)]: '1',
+  };
+  const args = shimArguments(
+    options.shell ?? shimShell,
+    spec.attemptDir,
+    spec.stopSignal,
+    spec.argv,
+    carriedPastShell(env),
+  );
+  try {
+    return spawner.start(options.shell ?? shimShell, args, {
+      cwd: spec.cwd,
+      env,
+      stdin: spec.stdin === 'inherit' ? 0 : 'ignore',
+      stdout: logs.out,
+      stderr: logs.err,
+    });
+  } finally {
+    logs.close();
+  }
+}
+
+/** Waits until the shim has named the main process, or has ended. */
+async function untilNamed(shim: Spawned, attemptDir: string): Promise<SpawnedExit | undefined> {
+  let ended: SpawnedExit | undefined;
+  void shim.exited.then((exit) => (ended = exit));
+  for (let waitedMs = 0; !ended && !readMain(attemptDir) && waitedMs < namingMs; waitedMs++) await sleep(1);
+  if (!ended && !readMain(attemptDir)) await giveUpLaunch(attemptDir);
+  return ended;
+}
+
+/** Why nothing was started; undefined if the launch was another's. */
+function whyNoMain(
+  ended: SpawnedExit,
+  attemptDir: string,
+): Parameters<typeof createEndedWorker>[0] | undefined {
+  if (ended.type === 'failed') return { type: 'not-started', code: ended.code, message: ended.message };
+  if (ended.code === shimLost && readStatus(attemptDir) === undefined) return undefined;
+  const message = `the launch in ${attemptDir} failed before the command started; see its shim.err`;
+  return { type: 'not-started', code: 'EIO', message };
+}

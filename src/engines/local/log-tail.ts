@@ -1,0 +1,60 @@
+import fs from 'node:fs/promises';
+import { createLineSplitter } from './line-splitter.js';
+
+/** Reads one log as it grows. */
+export interface LogTail {
+  /** Bytes up to the end of the last delivered line: who starts here misses nothing and sees nothing twice. */
+  readonly offset: number;
+  /** Reads to the end the file has now. */
+  read(): Promise<void>;
+  /** Reads to the end, delivers a last line without an end, closes. */
+  finish(): Promise<void>;
+}
+
+/**
+ * Opens a log for reading lines from offset `from` (bytes).
+ * @param deliver called for each line, in order
+ */
+export async function openLogTail(
+  file: string,
+  from: number,
+  deliver: (line: string) => void,
+): Promise<LogTail> {
+  const handle = await fs.open(file, 'r');
+  const buffer = Buffer.allocUnsafe(chunkBytes);
+  const before = from > 0 ? await handle.read(buffer, 0, 1, from - 1) : undefined;
+  const splitter = createLineSplitter(deliver, before?.bytesRead === 1 && buffer[0] === 13);
+  let position = from;
+  let reading: Promise<void> = Promise.resolve();
+
+  const readToEnd = async (): Promise<void> => {
+    const { size } = await handle.stat();
+    // each read gives the event loop a turn, so a flood of output starves nobody
+    while (position < size) {
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, size - position), position);
+      if (bytesRead === 0) return;
+      position += bytesRead;
+      splitter.push(buffer.subarray(0, bytesRead));
+    }
+  };
+  // one reading at a time, so lines come in order; after one that failed the next tries again
+  const read = (): Promise<void> => (reading = reading.then(readToEnd, readToEnd));
+
+  return {
+    get offset() {
+      return position - splitter.pendingBytes;
+    },
+    read,
+    async finish() {
+      try {
+        await read();
+        splitter.flush();
+      } finally {
+        await handle.close();
+      }
+    },
+  };
+}
+
+// 256 KiB: at 1 MiB the same speed, at 64 KiB a third less [measured]
+const chunkBytes = 256 * 1024;

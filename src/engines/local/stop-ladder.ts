@@ -1,0 +1,79 @@
+import type { Exit } from '../../failure/types.js';
+import { readLiving, readProcText } from '../../util/os/proc.js';
+import { sendSignal } from '../../util/os/signals.js';
+import type { Job } from './job.js';
+import { createKiller } from './kill.js';
+import { passWarningOn } from './preempt.js';
+import { passOnAfterMs, passOnPastShells } from './wrapper.js';
+
+/**
+ * Waits for the main process to end, and makes it end when ordered: the stop signal to it alone, since a save must
+ * not be cut by dying data-loader workers; after the grace SIGKILL for all, again and again until it is gone.
+ */
+export async function untilMainEnds(job: Job): Promise<Exit> {
+  const { orders, clock, main } = job;
+  const killer = createKiller(job);
+  let dumped = false;
+  let aborted = false;
+  let passOn: { readonly signal: string; readonly atMono: number } | undefined;
+  for (;;) {
+    const exit = job.exit();
+    if (exit) return exit;
+    if (orders.dumpStacks && !dumped) {
+      dumped = true;
+      await job.dumpStacks(); // before any signal: it should show where the process hangs, not how it dies
+      continue;
+    }
+    if (orders.warning) {
+      await passWarningOn(job, orders.warning);
+      continue;
+    }
+    const signal = orders.takeSignal();
+    if (orders.given) job.ours.scan(); // remembers who descends from it, before they lose their parent
+    if (signal !== undefined) {
+      sendWithCont(job, signal);
+      const graceMs = orders.killAt - clock.mono();
+      passOn = { signal, atMono: clock.mono() + passOnAfterMs(signal, graceMs) };
+    }
+    if (passOn && clock.mono() >= passOn.atMono) {
+      passOnPastShells(main, passOn.signal);
+      passOn = undefined;
+    }
+    const leftMs = orders.killAt - clock.mono();
+    if (leftMs > 0) {
+      await orders.wait(orders.given ? Math.min(leftMs, lookMs) : leftMs);
+    } else if (orders.dumpStacks && !aborted && orders.killAt !== -Infinity) {
+      aborted = true;
+      await abortForStacks(job);
+    } else {
+      killer.strike(job.ours.scan().filter((info) => info.pid !== main.session)); // the shim has the status to write
+      await orders.wait(killAgainMs);
+    }
+  }
+}
+
+const lookMs = 250;
+const killAgainMs = 50;
+const abortMs = 2000;
+
+/** A stopped process (state T) gets a signal only once it goes on. */
+function sendWithCont({ main }: Job, signal: string): void {
+  sendSignal(main, signal);
+  if (readLiving(main)?.state === 'T') sendSignal(main, 'SIGCONT');
+}
+
+/**
+ * Some runtimes print every thread's stack on SIGABRT (Python with PYTHONFAULTHANDLER). Only without a core dump: the
+ * memory of a training would fill the disk.
+ */
+async function abortForStacks({ main, spawner, orders, clock, exit }: Job): Promise<void> {
+  const limit = /^Max core file size\s+(\S+)/m.exec(readProcText(`/proc/${main.pid}/limits`) ?? '')?.[1];
+  if (limit !== '0') {
+    const { ok } = await spawner.run('prlimit', [`--pid=${main.pid}`, '--core=0:0']);
+    if (!ok) return;
+  }
+  sendSignal(main, 'SIGABRT');
+  const until = clock.mono() + abortMs;
+  while (!exit() && clock.mono() < until && orders.killAt !== -Infinity)
+    await orders.wait(until - clock.mono());
+}

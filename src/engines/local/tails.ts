@@ -1,0 +1,82 @@
+import type { Clock, LogOffsets, WorkerEvents } from '../../supervisor/ports.js';
+import { errorCode, errorText } from '../../util/os/durable.js';
+import type { AttemptFiles } from './attempt-files.js';
+import { createLogBound } from './log-bound.js';
+import { openLogTail, type LogTail } from './log-tail.js';
+import type { Spawner } from './spawn.js';
+import { createWaker } from './waker.js';
+
+/** Both logs of an attempt, read as they grow and kept within their bound. */
+export interface Tails {
+  readonly offsets: LogOffsets;
+  /** Reads both to their present end. */
+  drain(): Promise<void>;
+  /** Reads both to their end and stops looking. */
+  finish(): Promise<void>;
+}
+
+export interface TailsOptions {
+  readonly attemptDir: string;
+  readonly files: AttemptFiles;
+  /** Where to begin, bytes. */
+  readonly offsets: LogOffsets;
+  readonly events: WorkerEvents;
+  readonly spawner: Spawner;
+  readonly clock: Pick<Clock, 'mono' | 'after'>;
+  readonly logsKeepAttemptBytes: number;
+}
+
+/** How often a log is looked at: well under the second in which a hang must be seen, ms. */
+const pollMs = 50;
+
+export async function openTails(options: TailsOptions): Promise<Tails> {
+  const { files, events, clock } = options;
+  const out = await openLogTail(files.out, options.offsets.out, (line) => events.line(line, 'out'));
+  const err = await openLogTail(files.err, options.offsets.err, (line) => events.line(line, 'err'));
+  const offsets = (): LogOffsets => ({ out: out.offset, err: err.offset });
+  const bound = createLogBound({
+    files,
+    attemptDir: options.attemptDir,
+    keepBytes: options.logsKeepAttemptBytes,
+    offsets,
+    notice: (text) => events.notice(text),
+    spawner: options.spawner,
+    mono: () => clock.mono(),
+  });
+  const waker = createWaker(clock);
+  let finished = false;
+  let told = false;
+
+  /** Does it with both logs; a file system that fails is told of once, and tried again. */
+  const both = async (act: (tail: LogTail) => Promise<void>): Promise<void> => {
+    try {
+      await Promise.all([act(out), act(err)]);
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+      if (!told) events.notice(`the attempt's logs cannot be read (${errorText(error)}); still trying`);
+      told = true;
+    }
+  };
+  const poll = async (): Promise<void> => {
+    for (;;) {
+      await both((tail) => tail.read());
+      await bound.check();
+      if (finished) return;
+      await waker.wait(pollMs);
+    }
+  };
+  const polling = poll();
+
+  return {
+    get offsets() {
+      return offsets();
+    },
+    drain: () => both((tail) => tail.read()),
+    async finish() {
+      finished = true;
+      waker.wake();
+      await polling;
+      await both((tail) => tail.finish());
+    },
+  };
+}

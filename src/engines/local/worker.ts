@@ -1,0 +1,102 @@
+import { realpathSync } from 'node:fs';
+import type { Exit } from '../../failure/types.js';
+import type { Clock, LogOffsets, Worker, WorkerEvents } from '../../supervisor/ports.js';
+import { errorText } from '../../util/os/durable.js';
+import { readLiving } from '../../util/os/proc.js';
+import { attemptFiles } from './attempt-files.js';
+import type { HostWatch } from './host-facts.js';
+import type { Job } from './job.js';
+import type { MainRecord } from './launch-record.js';
+import { clearLeftovers } from './leftovers.js';
+import { readLogEnd } from './log-end.js';
+import { watchMain } from './main-watch.js';
+import { createOrders } from './orders.js';
+import { createOurs, markerName } from './ours.js';
+import type { Spawner } from './spawn.js';
+import { dumpStacksOf } from './stacks.js';
+import { untilMainEnds } from './stop-ladder.js';
+import { openTails } from './tails.js';
+
+/** A worker on this host. */
+export interface LocalWorker extends Worker {
+  /** Says that a complete checkpoint appeared: what a preempted worker that takes no warning is waited for. */
+  noteCheckpoint(): void;
+}
+
+export interface WorkerOptions {
+  readonly attemptDir: string;
+  readonly runId: string;
+  readonly main: MainRecord;
+  /** Start time of the shim, or a time before it: no process of the attempt is older. */
+  readonly since: number;
+  /** Settles when the shim has ended. */
+  readonly shimExited: Promise<unknown>;
+  /** Where reading the logs goes on. */
+  readonly offsets: LogOffsets;
+  readonly events: WorkerEvents;
+  readonly host: HostWatch;
+  readonly spawner: Spawner;
+  readonly clock: Pick<Clock, 'now' | 'mono' | 'after'>;
+  readonly logsKeepAttemptBytes: number;
+  readonly checkpointDirs: readonly string[];
+  readonly graceMs: number;
+}
+
+/** Takes a running attempt in hand, from its launch on or from anywhere later. */
+export async function createWorker(options: WorkerOptions): Promise<LocalWorker> {
+  const { attemptDir, main, events, clock, spawner, shimExited } = options;
+  const files = attemptFiles(attemptDir);
+  const orders = createOrders(clock);
+  const ours = createOurs({ marker: markerName(options.runId), attemptDir, main, since: options.since });
+  const dumpStacks = async (): Promise<void> => {
+    try {
+      await dumpStacksOf(files.stacks, ours.scan(), clock.now());
+    } catch (error) {
+      events.notice(`the stacks could not be written to ${files.stacks} (${errorText(error)})`);
+    }
+  };
+
+  let exit: Exit | undefined;
+  void watchMain({ attemptDir, main, shimExited, clock }).then((seen) => {
+    exit = seen;
+    orders.wake();
+  });
+  const job: Job = {
+    ...{ main, ours, orders, events, clock, spawner, dumpStacks },
+    checkpointDirs: options.checkpointDirs.map(realPath),
+    graceMs: options.graceMs,
+    exit: () => exit,
+  };
+  const tails = await openTails({ ...options, files });
+  const seeToTheEnd = async (): Promise<Exit> => {
+    const seen = await untilMainEnds(job);
+    await clearLeftovers(job, seen);
+    await tails.finish();
+    return seen;
+  };
+
+  return {
+    pid: main.pid,
+    ended: seeToTheEnd(),
+    drain: () => tails.drain(),
+    get offsets() {
+      return tails.offsets;
+    },
+    isSuspended: () => ['T', 't'].includes(readLiving(main)?.state ?? ''),
+    stop: (order) => orders.stop(order),
+    kill: () => orders.kill(),
+    noteCheckpoint: () => orders.noteCheckpoint(),
+    dumpStacks,
+    tails: async (bytes) => await Promise.all([readLogEnd(files.err, bytes), readLogEnd(files.out, bytes)]),
+    hostFacts: async () => await options.host.facts(),
+  };
+}
+
+/** As the kernel names a folder's files; a folder that is not there yet keeps its name. */
+function realPath(dir: string): string {
+  try {
+    return realpathSync(dir);
+  } catch {
+    return dir;
+  }
+}

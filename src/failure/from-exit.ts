@@ -1,0 +1,102 @@
+import { formatBytes, plural } from '../util/text.js';
+import { type LogLines, lastLine, shortened } from './log-lines.js';
+import { type Death, deathOf } from './signals.js';
+import type { Evidence, Exit, Failure, HostFacts } from './types.js';
+
+/** What the exit alone says, where the logs explain nothing. */
+export function fromExit(exit: Exit, host: HostFacts, logs: readonly LogLines[]): Failure {
+  const death = deathOf(exit);
+  return death ? fromDeath(death, host, logs) : fromStatus(exit, host, logs);
+}
+
+/** The command never became a process. */
+export function notStarted({ code, message }: Extract<Exit, { type: 'not-started' }>): Failure {
+  return {
+    kind: 'command',
+    fingerprint: `not-started:${code}`,
+    reason: `the command could not be started: ${message}`,
+    evidence: [{ text: message, source: code }],
+    confidence: 1,
+  };
+}
+
+/** 126 or 127, as a shell says that there is nothing to run. */
+export function cannotRun(code: number, logs: readonly LogLines[]): Failure {
+  const evidence = lastLine(logs);
+  const what = code === 127 ? 'the command was not found' : 'the command could not be executed';
+  return {
+    kind: 'command',
+    fingerprint: `exit:${code}`,
+    reason: `${what} (exit status ${code})${evidence ? `: ${shortened(evidence.text)}` : ''}`,
+    advice: code === 127 ? 'look at its name and at PATH' : 'look at its permissions and its first line',
+    evidence: evidence ? [evidence] : [],
+    confidence: 0.9,
+  };
+}
+
+function fromDeath(death: Death, host: HostFacts, logs: readonly LogLines[]): Failure {
+  const { signal, reportedAs } = death;
+  const said = reportedAs === undefined ? '' : ` (exit status ${reportedAs})`;
+  if (signal === 'SIGINT') {
+    const reason = `the training was interrupted by SIGINT${said}`;
+    return { kind: 'stopped', reason, evidence: [], confidence: 0.8 };
+  }
+  // 247 is what Python passes on when a process it started was killed: not the kernel's word, but nearly always memory
+  const struck = host.oomKills !== undefined && host.oomKills > 0;
+  if (signal === 'SIGKILL' && (struck || (reportedAs === 247 && host.oomKills === undefined))) {
+    return memoryRanOut(host, said);
+  }
+  const evidence = lastLine(logs);
+  return {
+    kind: 'killed',
+    ...(death.fault && { fingerprint: `signal:${signal}` }),
+    reason: `the process was ended by ${signal}${said}: ${death.meaning}`,
+    evidence: [...(evidence ? [evidence] : []), ...spaceEvidence(host)],
+    confidence: reportedAs === undefined ? 0.9 : 0.7,
+  };
+}
+
+function memoryRanOut({ oomKills }: HostFacts, said: string): Failure {
+  const counted =
+    oomKills === undefined
+      ? []
+      : [{ text: `the out-of-memory killer struck ${plural(oomKills, 'time')} here`, source: 'oom_kill' }];
+  return {
+    kind: 'host-memory',
+    reason:
+      oomKills === undefined
+        ? `a process of the training was killed${said}, as a rule because the machine ran out of memory`
+        : `the kernel killed the process${said} because memory ran out (oom_kill 0 → ${oomKills})`,
+    advice: 'fewer data-loader workers, a smaller batch, or a higher memory limit',
+    evidence: counted,
+    confidence: oomKills === undefined ? 0.5 : 0.95,
+  };
+}
+
+function fromStatus(exit: Exit, host: HostFacts, logs: readonly LogLines[]): Failure {
+  const evidence = lastLine(logs);
+  const all = [...(evidence ? [evidence] : []), ...spaceEvidence(host)];
+  if (exit.type !== 'code') {
+    return {
+      kind: 'killed',
+      reason: 'the process is gone and left no exit status: exit status unknown',
+      evidence: all,
+      confidence: 0.5,
+    };
+  }
+  const last = evidence ? `; the last line says: ${shortened(evidence.text)}` : ' and without a word';
+  return {
+    kind: 'unknown',
+    reason: `the command ended with exit status ${exit.code}${last}`,
+    evidence: all,
+    confidence: 0.3,
+  };
+}
+
+/** Free space under this is worth a word beside a death that nothing explains, bytes. */
+const littleSpace = 64 * 1024 * 1024;
+
+const spaceEvidence = ({ freeBytes = {} }: HostFacts): Evidence[] =>
+  Object.entries(freeBytes)
+    .filter(([, bytes]) => bytes < littleSpace)
+    .map(([path, bytes]) => ({ text: `only ${formatBytes(bytes)} free`, source: path }));

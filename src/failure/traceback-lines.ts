@@ -1,0 +1,48 @@
+export interface ErrorLine {
+  readonly type: string;
+  readonly message: string;
+}
+
+const header = 'Traceback (most recent call last):';
+/** `[rank1]: ` of torch, `[default1]:` of torchrun. */
+const rankPrefix = /^\[(?:rank|default)\d{1,6}\]: ?/;
+const rankBeforeHeader = /\[(?:rank|default)\d{1,6}\]: ?$/;
+/** The bars that Python draws around the members of an exception group. */
+const groupBar = /^ {2,40}[|+] /;
+
+/** Exceptions of Python itself and of the main script carry no module, all others do. */
+const builtIn =
+  /^(?:[A-Z][A-Za-z]{0,60}(?:Error|Exception|Warning|Group)|KeyboardInterrupt|SystemExit|StopIteration|StopAsyncIteration|GeneratorExit)$/;
+const ofScript = /^(?!(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)$)[A-Z]\w{0,100}$/;
+const qualified = /^[A-Za-z_]\w{0,100}(?:\.[A-Za-z_<][\w<>]{0,100}){1,12}$/;
+
+/** Takes a rank's prefix and a group's bar off a line. A header may stand right behind a progress bar. */
+export function splitPrefix(line: string): { prefix: string; text: string; isHeader: boolean } {
+  if (line.endsWith(header)) {
+    const before = line.slice(0, -header.length);
+    return {
+      prefix: rankBeforeHeader.exec(before.slice(-20))?.[0].trim() ?? '',
+      text: header,
+      isHeader: true,
+    };
+  }
+  const prefix = line.startsWith('[') ? (rankPrefix.exec(line)?.[0] ?? '') : '';
+  const text = line.slice(prefix.length);
+  return {
+    prefix: prefix.trim(),
+    text: groupBar.test(text) ? text.replace(groupBar, '') : text,
+    isHeader: false,
+  };
+}
+
+/**
+ * Reads `Type: message` or `package.Type`, the line that ends a traceback.
+ * @param adjacent whether it stands right behind the traceback's other lines: then a bare `Diverged` counts too
+ */
+export function readErrorLine(text: string, adjacent: boolean): ErrorLine | undefined {
+  const colon = text.indexOf(':');
+  const type = colon === -1 ? text.trimEnd() : text.slice(0, colon);
+  const isType =
+    type.length <= 1200 && (builtIn.test(type) || qualified.test(type) || (adjacent && ofScript.test(type)));
+  return isType ? { type, message: colon === -1 ? '' : text.slice(colon + 1).trim() } : undefined;
+}

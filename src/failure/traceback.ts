@@ -1,0 +1,178 @@
+import { type ErrorLine, readErrorLine, splitPrefix } from './traceback-lines.js';
+
+export interface Frame {
+  readonly file: string;
+  readonly line: number;
+  /** Undefined where the code could not even be compiled. */
+  readonly in?: string;
+}
+
+/** An exception as Python printed it. */
+export interface PythonError {
+  /** `torch.OutOfMemoryError`, `KeyError`. */
+  readonly type: string;
+  readonly message: string;
+  /** `type: message` and the indented lines that go on with it. */
+  readonly text: string;
+  readonly frames: readonly Frame[];
+  /** Where its traceback starts, and where its last line stands: indexes of lines. */
+  readonly start: number;
+  readonly end: number;
+  /** The exception that was being handled when this one was raised. */
+  readonly cause?: PythonError;
+}
+
+const frame = /^\s+File "([^"]{1,1000})", line (\d{1,9})(?:, in (.{1,200}))?/;
+const chained =
+  /^(?:During handling of the above exception, another exception occurred|The above exception was the direct cause of the following exception):$/;
+/** What a launcher raises to report the failure of the processes it started. */
+const relayed = /(?:^|\.)(?:ChildFailedError|CalledProcessError|ProcessRaisedException)$/;
+
+const mostFrames = 64;
+const mostCauses = 8;
+const mostContinuation = 20;
+
+/** Lines that other processes may write into the middle of a traceback, before it is given up. */
+const mostForeign = 100;
+/** A script that does not compile is reported in so many lines, without a header. */
+const headlessLines = 5;
+const doesNotCompile = /^(?:SyntaxError|IndentationError|TabError)$/;
+
+interface Reading {
+  start: number;
+  /** The last line that belongs to it, and whether that was the newest of its voice. */
+  last: number;
+  adjacent: boolean;
+  headless: boolean;
+  frames: Frame[];
+  cause: PythonError | undefined;
+}
+
+/** What one rank (or whatever writes without a prefix) has shown so far. */
+interface Voice {
+  reading: Reading | undefined;
+  last: PythonError | undefined;
+  /** The newest before `last` that is not in its chain. */
+  before: PythonError | undefined;
+  pendingCause: PythonError | undefined;
+  continuation: number;
+}
+
+/**
+ * The exception that ended a Python program: the last one printed, with what it came from. Of several ranks
+ * (`[rank1]: …`) the one that failed first; a launcher's report of a failed child gives way to the child's own words.
+ */
+export function lastError(lines: readonly string[]): PythonError | undefined {
+  const voices = new Map<string, Voice>();
+  for (const [index, line] of lines.entries()) {
+    const { prefix, text, isHeader } = splitPrefix(line);
+    let voice = voices.get(prefix);
+    if (!voice) {
+      if (voices.size >= 1024) continue;
+      voice = {
+        reading: undefined,
+        last: undefined,
+        before: undefined,
+        pendingCause: undefined,
+        continuation: 0,
+      };
+      voices.set(prefix, voice);
+    }
+    hear(voice, text, index, isHeader);
+  }
+  const { '': unprefixed, ...ranks } = Object.fromEntries(voices);
+  const first = Object.values(ranks)
+    .flatMap((voice) => (voice.last ? [voice.last] : []))
+    .toSorted((a, b) => rootOf(a).start - rootOf(b).start)[0];
+  if (first) return first;
+  const { last, before } = unprefixed ?? {};
+  return last && relayed.test(last.type) ? (before ?? last) : last;
+}
+
+/** Whether what this says is that another process failed. */
+export const isRelay = (error: PythonError): boolean => relayed.test(error.type);
+
+function hear(voice: Voice, text: string, index: number, isHeader: boolean): void {
+  if (isHeader) {
+    voice.reading = {
+      start: index,
+      last: index,
+      adjacent: true,
+      headless: false,
+      frames: [],
+      cause: voice.pendingCause,
+    };
+    voice.pendingCause = undefined;
+    return;
+  }
+  const at = frame.exec(text);
+  if (at) {
+    voice.reading ??= {
+      start: index,
+      last: index,
+      adjacent: true,
+      headless: true,
+      frames: [],
+      cause: undefined,
+    };
+    voice.reading.last = index;
+    voice.reading.adjacent = true;
+    const { frames } = voice.reading;
+    if (frames.length >= mostFrames) frames.shift();
+    frames.push({ file: at[1] ?? '', line: Number(at[2]), ...(at[3] !== undefined && { in: at[3] }) });
+    return;
+  }
+  if (chained.test(text)) {
+    voice.pendingCause = voice.last;
+    return;
+  }
+  const { reading } = voice;
+  if (reading) {
+    goOn(voice, reading, text, index);
+    return;
+  }
+  if (
+    voice.last &&
+    voice.continuation < mostContinuation &&
+    voice.last.end === index - 1 &&
+    /^\s+\S/.test(text)
+  ) {
+    voice.continuation++;
+    voice.last = { ...voice.last, text: `${voice.last.text}\n${text}`, end: index };
+  }
+}
+
+/** A line that is no frame: source text and carets, the exception itself, or what somebody else wrote in between. */
+function goOn(voice: Voice, reading: Reading, text: string, index: number): void {
+  if (/^\s+\S/.test(text)) {
+    reading.last = index;
+    reading.adjacent = true;
+    return;
+  }
+  const error = readErrorLine(text, reading.adjacent);
+  if (error && (!reading.headless || doesNotCompile.test(error.type))) {
+    conclude(voice, reading, error, index);
+    return;
+  }
+  reading.adjacent = false;
+  if (index - reading.last > (reading.headless ? headlessLines : mostForeign)) voice.reading = undefined;
+}
+
+function conclude(voice: Voice, reading: Reading, { type, message }: ErrorLine, index: number): void {
+  const { start, frames, cause } = reading;
+  const text = message === '' ? type : `${type}: ${message}`;
+  if (!cause) voice.before = voice.last;
+  voice.last = { type, message, text, frames, start, end: index, ...(cause && { cause: shortened(cause) }) };
+  voice.reading = undefined;
+  voice.continuation = 0;
+}
+
+/** Keeps a chain from growing without end. */
+function shortened(error: PythonError, left = mostCauses): PythonError {
+  if (!error.cause) return error;
+  if (left > 1) return { ...error, cause: shortened(error.cause, left - 1) };
+  const { cause: _cut, ...rest } = error;
+  return rest;
+}
+
+const rootOf = (error: PythonError): PythonError => (error.cause ? rootOf(error.cause) : error);

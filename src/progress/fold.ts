@@ -1,0 +1,136 @@
+import type { ProgressSummary } from '../policy/event.js';
+import { checkHealth } from './health.js';
+import type { Heartbeat, Instant, Phase, Progress } from './types.js';
+
+/** A copy of a Progress while it is being changed. */
+export type ProgressDraft = { -readonly [Key in keyof Progress]: Progress[Key] };
+
+/** What an attempt knows at its launch. */
+export const startProgress = ({ mono }: Instant): Progress => ({
+  startedMono: mono,
+  lastLifeMono: mono,
+  heartbeats: 0,
+  reportsPhase: false,
+  led: false,
+  longestPhaseMs: {},
+  badLosses: 0,
+  badGradNorms: 0,
+  recentLosses: [],
+});
+
+/**
+ * Adds one heartbeat. It is progress when a step or an epoch goes up, when the phase changes, or when no step was ever
+ * reported; anything else is life. Other ranks than 0 count only as long as no rank 0 (or unranked) one was seen.
+ */
+export function fold(progress: Progress, heartbeat: Heartbeat, instant: Instant): Progress {
+  const next: ProgressDraft = { ...progress };
+  next.heartbeats++;
+  next.lastLifeMono = instant.mono;
+  next.lastHeartbeatAt = instant.at;
+  const leads = heartbeat.rank === undefined || heartbeat.rank === 0;
+  if (!leads && progress.led) return next;
+  if (leads) next.led = true;
+
+  const phase = phaseOf(progress, heartbeat);
+  const advanced = takeCounts(next, progress, heartbeat);
+  const phaseChanged = phase !== undefined && phase !== progress.phase;
+  if (advanced || phaseChanged || progress.step === undefined) noteProgress(next, phase, instant.mono);
+  if (phaseChanged) {
+    next.phase = phase;
+    next.phaseSinceMono = instant.mono;
+    next.reportsPhase ||= heartbeat.phase !== undefined;
+  }
+  checkHealth(next, progress, heartbeat);
+  return next;
+}
+
+/** What is seen besides heartbeats. */
+export type Life = 'line' | 'checkpoint-growth' | 'file-growth';
+
+/** How exactly the time of the last line is kept, ms: most lines then cost nothing. */
+const lifeResolutionMs = 100;
+
+/** Notes a sign of life. Growth of the checkpoint folder or of a heartbeat file also pauses the clock of silence. */
+export function noteLife(progress: Progress, { mono }: Instant, life: Life = 'line'): Progress {
+  if (life === 'line') {
+    return mono - progress.lastLifeMono < lifeResolutionMs ? progress : { ...progress, lastLifeMono: mono };
+  }
+  return { ...progress, lastLifeMono: mono, graceFromMono: mono };
+}
+
+/**
+ * Shifts the clocks by time that must not be held against the worker: the host slept, the worker was suspended,
+ * nobody watched. To be called before what was written in that time is folded.
+ */
+export function extend(progress: Progress, ms: number): Progress {
+  const { lastProgressMono, phaseSinceMono, graceFromMono } = progress;
+  return {
+    ...progress,
+    startedMono: progress.startedMono + ms,
+    lastLifeMono: progress.lastLifeMono + ms,
+    ...(lastProgressMono !== undefined && { lastProgressMono: lastProgressMono + ms }),
+    ...(phaseSinceMono !== undefined && { phaseSinceMono: phaseSinceMono + ms }),
+    ...(graceFromMono !== undefined && { graceFromMono: graceFromMono + ms }),
+  };
+}
+
+/** What the heartbeats of an attempt came to. */
+export function summarize(progress: Progress): ProgressSummary {
+  const { firstStep, step, totalSteps, loss, startMs, lastProgressMono, longestIntervalMs } = progress;
+  const trainMs =
+    startMs === undefined || lastProgressMono === undefined
+      ? undefined
+      : Math.max(0, lastProgressMono - progress.startedMono - startMs);
+  return {
+    heartbeats: progress.heartbeats,
+    longestPhaseMs: progress.longestPhaseMs,
+    ...(firstStep !== undefined && { firstStep }),
+    ...(step !== undefined && { lastStep: step }),
+    ...(totalSteps !== undefined && { totalSteps }),
+    ...(loss !== undefined && { loss }),
+    ...(startMs !== undefined && { startMs }),
+    ...(trainMs !== undefined && { trainMs }),
+    ...(longestIntervalMs !== undefined && { longestIntervalMs }),
+  };
+}
+
+/** The phase after this heartbeat. A step beyond all others, without a phase, says that training goes on. */
+function phaseOf(progress: Progress, heartbeat: Heartbeat): Phase | undefined {
+  if (heartbeat.phase !== undefined) return heartbeat.phase;
+  const isNewStep = heartbeat.step !== undefined && heartbeat.step > (progress.maxStep ?? -1);
+  return progress.phase !== undefined && isNewStep ? 'train' : progress.phase;
+}
+
+/** @returns whether a step or an epoch went up. Scripts that count steps anew each epoch go back and then up again. */
+function takeCounts(next: ProgressDraft, progress: Progress, heartbeat: Heartbeat): boolean {
+  const { step, epoch, totalSteps } = heartbeat;
+  let advanced = false;
+  if (totalSteps !== undefined) next.totalSteps = totalSteps;
+  if (epoch !== undefined) {
+    advanced = progress.epoch !== undefined && epoch > progress.epoch;
+    next.epoch = epoch;
+  }
+  if (step !== undefined) {
+    advanced ||= step > (progress.step ?? -1);
+    next.step = step;
+    next.firstStep ??= step;
+    next.maxStep = Math.max(step, progress.maxStep ?? step);
+  }
+  return advanced;
+}
+
+function noteProgress(next: ProgressDraft, phase: Phase | undefined, mono: number): void {
+  const { lastProgressMono, phase: spentIn } = next;
+  if (lastProgressMono === undefined) {
+    // announcing that it starts up is not yet having started
+    if (phase === 'startup' && next.step === undefined) return;
+    next.startMs = Math.max(0, mono - next.startedMono);
+  } else {
+    const interval = Math.max(0, mono - lastProgressMono);
+    next.longestIntervalMs = Math.max(next.longestIntervalMs ?? 0, interval);
+    if (spentIn !== undefined && interval > (next.longestPhaseMs[spentIn] ?? -1)) {
+      next.longestPhaseMs = { ...next.longestPhaseMs, [spentIn]: interval };
+    }
+  }
+  next.lastProgressMono = mono;
+}

@@ -1,0 +1,121 @@
+import { formatDuration } from '../util/duration.js';
+import type { Progress, SilenceDeadline, SilenceSettings, TimingHistory } from './types.js';
+
+/** Adaptive timeouts are so many times the longest that was seen (NVRx uses 5)… */
+const factor = 5;
+/** …and never less: between progresses, and in a phase whose length is known, and for a start (NVRx: 60 minutes). */
+const leastMs = 10 * 60_000;
+const leastInPhaseMs = 30_000;
+const leastStartMs = 60 * 60_000;
+/** A warning comes at the timeout, a hang at so many times it. */
+const hangFactor = 1.5;
+/** For so long after the last progress a growing checkpoint folder holds the clock. */
+const longestGraceMs = 60 * 60_000;
+
+/**
+ * When the present silence is worth a warning and when it is a hang (section 5).
+ *
+ * Once there was progress in this attempt, the time since the last one counts; lines without progress change nothing.
+ * Before it the start-up rule holds, whatever timeout between heartbeats was given: loading and compiling take longer
+ * than a step. A run that has never shown progress and was given no timeout is only warned of, counted from its last
+ * sign of life. Timeouts that were given replace all adaptation and act at once when they pass.
+ */
+export function silenceDeadline(
+  settings: SilenceSettings,
+  progress: Progress,
+  history: TimingHistory,
+): SilenceDeadline | undefined {
+  return progress.lastProgressMono === undefined
+    ? startDeadline(settings, progress, history)
+    : progressDeadline(settings, progress, progress.lastProgressMono, history);
+}
+
+/** Where the clock stands against a deadline. */
+export function judge(deadline: SilenceDeadline | undefined, nowMono: number): 'fine' | 'warn' | 'hang' {
+  if (!deadline) return 'fine';
+  if (deadline.hangAtMono !== undefined && nowMono >= deadline.hangAtMono) return 'hang';
+  return nowMono >= deadline.warnAtMono ? 'warn' : 'fine';
+}
+
+function startDeadline(
+  settings: SilenceSettings,
+  progress: Progress,
+  history: TimingHistory,
+): SilenceDeadline {
+  const { startupTimeoutMs, timeoutMs } = settings;
+  if (startupTimeoutMs !== undefined) return fixed('startup', progress.startedMono, startupTimeoutMs);
+  const timeout = longestTimes(history.longestStartMs, leastStartMs, 'the longest start');
+  if (history.everProgressed || timeoutMs !== undefined) {
+    return adaptive('startup', clockFrom(progress, progress.startedMono), timeout);
+  }
+  return {
+    which: 'startup',
+    warnAtMono: progress.lastLifeMono + timeout.ms,
+    basis: `no output for ${formatDuration(timeout.ms)}, and no heartbeat of this run was ever seen, so it is only warned of`,
+  };
+}
+
+function progressDeadline(
+  settings: SilenceSettings,
+  progress: Progress,
+  lastMono: number,
+  history: TimingHistory,
+): SilenceDeadline {
+  if (settings.timeoutMs !== undefined) return fixed('silence', lastMono, settings.timeoutMs);
+  return adaptive('silence', clockFrom(progress, lastMono), progressTimeout(progress, history));
+}
+
+interface Timeout {
+  readonly ms: number;
+  readonly basis: string;
+}
+
+function progressTimeout(progress: Progress, history: TimingHistory): Timeout {
+  const interval = longer(history.longestIntervalMs, progress.longestIntervalMs);
+  const { phase } = progress;
+  if (!progress.reportsPhase || phase === undefined)
+    return longestTimes(interval, leastMs, 'the longest interval');
+  const inPhase = longer(history.longestPhaseMs[phase], progress.longestPhaseMs[phase]);
+  if (phase === 'startup') {
+    return longestTimes(longer(inPhase, history.longestStartMs), leastStartMs, 'the longest start');
+  }
+  // A phase that never ended before may be far longer than any other: a floor of 30 s killed a healthy run at its first
+  // validation, which took 90 s. So it gets what a worker without phases gets.
+  if (inPhase === undefined) return longestTimes(interval, leastMs, 'the longest interval');
+  return longestTimes(inPhase, leastInPhaseMs, `the longest wait in phase ${phase}`);
+}
+
+function longestTimes(longestMs: number | undefined, floorMs: number, what: string): Timeout {
+  if (longestMs === undefined || factor * longestMs <= floorMs) {
+    return { ms: floorMs, basis: `${formatDuration(floorMs)}, the least that is waited here` };
+  }
+  return { ms: factor * longestMs, basis: `${factor} × ${what} seen (${formatDuration(longestMs)})` };
+}
+
+/** A folder that grows holds the clock, for an hour at most. */
+const clockFrom = ({ graceFromMono }: Progress, sinceMono: number): number =>
+  graceFromMono === undefined
+    ? sinceMono
+    : Math.max(sinceMono, Math.min(graceFromMono, sinceMono + longestGraceMs));
+
+const adaptive = (
+  which: SilenceDeadline['which'],
+  fromMono: number,
+  { ms, basis }: Timeout,
+): SilenceDeadline => ({
+  which,
+  warnAtMono: fromMono + ms,
+  hangAtMono: fromMono + hangFactor * ms,
+  basis,
+});
+
+const fixed = (which: SilenceDeadline['which'], fromMono: number, ms: number): SilenceDeadline => ({
+  which,
+  warnAtMono: fromMono + ms,
+  hangAtMono: fromMono + ms,
+  basis: `the ${which === 'startup' ? 'start-up' : 'heartbeat'} timeout of ${formatDuration(ms)} that was set`,
+});
+
+/** The longer of two times of which either may be unknown. */
+export const longer = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.max(a, b);

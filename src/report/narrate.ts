@@ -1,0 +1,140 @@
+import type { Exit } from '../failure/types.js';
+import type { State } from '../policy/state.js';
+import type { Happening } from '../supervisor/parts.js';
+import { formatDuration } from '../util/duration.js';
+import { formatCount } from '../util/text.js';
+
+/** What a line of trainguard's own is about; the console gives each its sign and colour. */
+export type Tone = 'start' | 'failure' | 'rollback' | 'wait' | 'done' | 'note' | 'warning' | 'detail';
+
+export interface Line {
+  readonly tone: Tone;
+  readonly text: string;
+}
+
+/** What is said once about a run, which no event carries. */
+export interface Telling {
+  readonly run: string;
+  readonly command: string;
+  /** What was found of checkpoints: `checkpoints in ckpts (generic)`, or `none: no rollback`. */
+  readonly checkpoints: string;
+}
+
+/** Says in plain words what happened and what is done about it. Pure. */
+export function narrate(telling: Telling, { event, before, after }: Happening): readonly Line[] {
+  const lines: Line[] = [];
+  const say = (tone: Tone, text: string): void => {
+    lines.push({ tone, text });
+  };
+  const attempt = after.ledger.attempt;
+  switch (event.type) {
+    case 'started':
+      if (before.name === 'ended') say('note', startedAgain(before));
+      break;
+    case 'launched': {
+      if (after.name !== 'running' && after.name !== 'stopping') break;
+      say('start', `run ${telling.run} · attempt ${attempt} · ${telling.command}`);
+      if (after.ledger.launched === 1) say('detail', telling.checkpoints);
+      if (after.resume)
+        say('detail', `resumes from ${after.resume.id}${atStep(after.resume.step ?? after.resume.number)}`);
+      break;
+    }
+    case 'silence-warning':
+      say('warning', `no progress for ${formatDuration(event.silentMs)}; ${event.basis}`);
+      break;
+    case 'unhealthy':
+      say('warning', event.finding.reason);
+      break;
+    case 'stuck':
+      say(
+        'warning',
+        `process ${event.pid} cannot be killed (state D, in ${event.wchan}); waiting for it, since two attempts must never overlap`,
+      );
+      break;
+    case 'stop-requested':
+      if (after.name === 'stopping' && before.name !== 'stopping') {
+        say('note', `stopping: the training gets time to finish a save; a second signal kills it at once`);
+      }
+      break;
+    case 'stop-forced':
+      if (after.name === 'stopping') say('note', 'killing it now');
+      break;
+    case 'host-not-ready':
+      if (after.name === 'waiting') say('wait', `waiting for ${event.waitingFor}`);
+      break;
+    case 'rolled-back':
+      if (before.name === 'rolling-back') say('rollback', rolledBack(before, event.quarantined));
+      break;
+    case 'rollback-failed':
+      say('warning', `the rollback failed: ${event.reason}`);
+      break;
+    case 'inspection-failed':
+      say('warning', `the checkpoint folder could not be read: ${event.reason}`);
+      break;
+    default:
+      break;
+  }
+  if (event.type === 'inspected' || event.type === 'inspection-failed') lines.push(...failed(before, after));
+  if (after.name === 'backing-off' && before.name !== 'backing-off') {
+    const action = after.ledger.failures.at(-1)?.action ?? '';
+    say('wait', `waiting ${formatDuration(after.delayMs)} before attempt ${attempt} (${action})`);
+  }
+  return lines;
+}
+
+function failed(before: State, after: State): readonly Line[] {
+  if (before.name !== 'inspecting' || before.after !== 'failure') return [];
+  const failure = after.ledger.failures.at(-1);
+  if (!failure) return [];
+  const lines: Line[] = [
+    {
+      tone: 'failure',
+      text: `attempt ${failure.attempt} failed${atStep(failure.step)}: ${failure.kind} (${exitWords(failure.exit)})`,
+    },
+    { tone: 'detail', text: failure.reason },
+  ];
+  for (const evidence of failure.evidence.slice(0, 2)) {
+    if (!failure.reason.includes(evidence.text))
+      lines.push({ tone: 'detail', text: `${evidence.source}: ${evidence.text}` });
+  }
+  if (failure.advice !== undefined) lines.push({ tone: 'detail', text: failure.advice });
+  return lines;
+}
+
+function startedAgain(before: Extract<State, { name: 'ended' }>): string {
+  if (before.outcome === 'preempted')
+    return 'the run was preempted; it goes on where it was, with the same budgets';
+  const how =
+    before.outcome === 'failed'
+      ? 'had failed'
+      : before.outcome === 'stopped'
+        ? 'was stopped'
+        : 'had completed';
+  return `the run ${how}; it starts anew with attempt ${before.ledger.attempt + 1} and fresh retry budgets`;
+}
+
+function rolledBack(state: Extract<State, { name: 'rolling-back' }>, quarantined: readonly string[]): string {
+  const moved =
+    quarantined.length === 0 ? 'nothing had to be moved' : `quarantined: ${quarantined.join(', ')}`;
+  const to = state.target
+    ? `rolled back to ${state.target.id}${atStep(state.target.step ?? state.target.number)} (${state.target.standing})`
+    : 'no good checkpoint is left: training starts from the beginning';
+  return `${to}; ${state.reason}; ${moved}`;
+}
+
+const atStep = (step: number | undefined): string =>
+  step === undefined ? '' : ` at step ${formatCount(step)}`;
+
+/** `exit 1`, `SIGKILL`, `exit status unknown`. */
+export function exitWords(exit: Exit): string {
+  switch (exit.type) {
+    case 'code':
+      return `exit ${exit.code}`;
+    case 'signal':
+      return exit.signal;
+    case 'unknown':
+      return 'exit status unknown';
+    case 'not-started':
+      return `not started: ${exit.code}`;
+  }
+}

@@ -1,0 +1,117 @@
+import { isUsable } from '../policy/checkpoint.js';
+import type { CheckpointFact } from './ports.js';
+import type { Loop } from './supervise.js';
+
+/** The checkpoint folder of a living worker under watch. */
+export interface CheckpointWatch {
+  /** Looks at the folder once more, now. */
+  look(): Promise<void>;
+  /** Stops watching; settles when a scan under way is over. */
+  close(): Promise<void>;
+}
+
+export interface CheckpointWatcher {
+  step(): number | undefined;
+  healthy(): boolean;
+  /** The folder changed: the worker lives. */
+  grew(): void;
+  /** A checkpoint became complete. */
+  completed(): void;
+}
+
+/** A scan may take this share of the time at most: the next one waits 50 times as long as the last took. */
+const scanCostFactor = 50;
+
+/**
+ * Scans the folder when something changed in it (and was then left alone for the settle time) and every now and then
+ * besides, since a file-system watch alone may miss things.
+ */
+export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): CheckpointWatch | undefined {
+  const { store, clock, scanEveryMs, settleMs } = loop.parts;
+  if (!store) return undefined;
+  let closed = false;
+  let scanning: Promise<void> | undefined;
+  let cancelTimer: (() => void) | undefined;
+  let dueMono = Number.POSITIVE_INFINITY;
+  let signature = '';
+  let newest: string | undefined;
+  let creditedMono = clock.mono();
+  let creditedStep = watcher.step();
+
+  async function scan(): Promise<void> {
+    const startedMono = clock.mono();
+    const step = watcher.step();
+    const found = await store?.inspect({
+      live: true,
+      budgetMs: loop.parts.verifyBudgetMs,
+      ...(step !== undefined && { step }),
+    });
+    if (found?.ok) await take(found.value.checkpoints);
+    else if (found) loop.parts.notice(found.error.message);
+    const cost = clock.mono() - startedMono;
+    schedule(Math.max(scanEveryMs, scanCostFactor * cost));
+  }
+
+  async function take(checkpoints: readonly CheckpointFact[]): Promise<void> {
+    const now = checkpoints.map((c) => `${c.id}:${c.sizeBytes}:${c.modifiedAt}`).join('\n');
+    if (signature !== '' && now !== signature) watcher.grew();
+    signature = now;
+    loop.sawCheckpoints(checkpoints);
+    const last = checkpoints.findLast((c) => isUsable(c.standing));
+    const key = last && `${last.id}:${last.modifiedAt}`;
+    if (last && key !== newest && last.ours) {
+      newest = key;
+      watcher.completed();
+      loop.post({ type: 'checkpoint-verified', checkpoint: last });
+    }
+    // what is still being written is looked at again once it may have settled
+    if (checkpoints.some((c) => c.standing === 'partial')) schedule(settleMs);
+    await credit();
+  }
+
+  async function credit(): Promise<void> {
+    const mono = clock.mono();
+    const step = watcher.step();
+    const ms = mono - creditedMono;
+    const steps = step === undefined ? 0 : Math.max(0, step - (creditedStep ?? step));
+    creditedMono = mono;
+    creditedStep = step;
+    // time without steps proves nothing of a training that reports them
+    if (watcher.healthy() && (step === undefined || steps > 0)) await store?.credit({ ms, steps });
+  }
+
+  function schedule(delayMs: number): void {
+    const at = clock.mono() + delayMs;
+    if (closed || at >= dueMono) return;
+    dueMono = at;
+    cancelTimer?.();
+    cancelTimer = clock.after(delayMs, begin);
+  }
+
+  function begin(): void {
+    dueMono = Number.POSITIVE_INFINITY;
+    if (!closed) loop.keep(look());
+  }
+
+  function look(): Promise<void> {
+    scanning ??= scan().finally(() => {
+      scanning = undefined;
+    });
+    return scanning;
+  }
+
+  const unwatch = store.watch(() => {
+    watcher.grew();
+    schedule(settleMs + 50);
+  });
+  schedule(0);
+  return {
+    look,
+    async close() {
+      closed = true;
+      cancelTimer?.();
+      unwatch();
+      await scanning;
+    },
+  };
+}

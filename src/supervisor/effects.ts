@@ -1,0 +1,115 @@
+import type { Effect } from '../policy/effect.js';
+import { unreachable } from '../util/unreachable.js';
+import { startAttempt } from './attempt-watch.js';
+import type { Loop } from './supervise.js';
+
+/** How often the host is looked at again while something is waited for, ms. */
+const checkHostEveryMs = 2000;
+
+/** Does what the policy asked for. Never throws and never waits: what comes of it is posted as an event. */
+export function performEffect(loop: Loop, effect: Effect): void {
+  switch (effect.type) {
+    case 'inspect':
+      loop.keep(inspect(loop));
+      return;
+    case 'roll-back':
+      loop.keep(rollBack(loop, effect));
+      return;
+    case 'wait':
+      loop.timer(effect.delayMs, () => loop.post({ type: 'backoff-elapsed' }));
+      return;
+    case 'check-host':
+      loop.keep(checkHost(loop, effect));
+      return;
+    case 'launch':
+      loop.keep(startAttempt(loop, effect));
+      return;
+    case 'stop-worker': {
+      const { signal, graceMs, dumpStacks, preempted } = effect;
+      loop.attempt?.worker?.stop({ signal, graceMs, dumpStacks, preempted });
+      return;
+    }
+    case 'kill-worker':
+      loop.attempt?.worker?.kill();
+      return;
+    case 'dump-stacks': {
+      const { worker } = loop.attempt ?? {};
+      if (worker) loop.keep(worker.dumpStacks());
+      return;
+    }
+    case 'mark':
+      loop.keep(mark(loop, effect));
+      return;
+    case 'finish':
+      return;
+    default:
+      unreachable(effect);
+  }
+}
+
+async function inspect(loop: Loop): Promise<void> {
+  const { store, clock, verifyBudgetMs } = loop.parts;
+  const lastStep = loop.attempt?.progress.step;
+  await loop.attempt?.settled();
+  const jitter = clock.random();
+  if (!store) {
+    loop.post({ type: 'inspected', checkpoints: [], guessed: false, jitter });
+    return;
+  }
+  const found = await store.inspect({
+    live: false,
+    budgetMs: verifyBudgetMs,
+    ...(lastStep !== undefined && { step: lastStep }),
+  });
+  if (!found.ok) {
+    loop.post({ type: 'inspection-failed', reason: found.error.message, jitter });
+    return;
+  }
+  const { checkpoints } = found.value;
+  loop.sawCheckpoints(checkpoints);
+  loop.post({ type: 'inspected', checkpoints, guessed: store.guessed, jitter });
+}
+
+async function rollBack(
+  loop: Loop,
+  { target, moves, reason }: Extract<Effect, { type: 'roll-back' }>,
+): Promise<void> {
+  const { store } = loop.parts;
+  if (!store) {
+    loop.post({ type: 'rollback-failed', reason: 'no checkpoint folder is known' });
+    return;
+  }
+  const done = await store.rollback({ moves, reason, ...(target !== undefined && { target }) });
+  if (!done.ok) {
+    loop.post({ type: 'rollback-failed', reason: done.error.message });
+    return;
+  }
+  const { tx, moved } = done.value;
+  loop.post({ type: 'rolled-back', tx, quarantined: moved.map((move) => move.id) });
+}
+
+async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host' }>): Promise<void> {
+  const waitingFor = await loop.parts.checkHost(effect.after);
+  if (waitingFor === undefined) {
+    loop.post({ type: 'host-ready' });
+    return;
+  }
+  const known = loop.state();
+  const news = known.name !== 'waiting' || known.waitingFor !== waitingFor;
+  if (news) loop.post({ type: 'host-not-ready', waitingFor });
+  loop.timer(checkHostEveryMs, () => {
+    const state = loop.state();
+    if (state.name !== 'waiting') return;
+    // the policy judges how long is too long; nothing new is not worth a line in the journal every time
+    if (loop.now().at - state.since.at > loop.parts.policy.outageWindowMs) {
+      loop.post({ type: 'host-not-ready', waitingFor });
+    }
+    loop.keep(checkHost(loop, effect));
+  });
+}
+
+async function mark(loop: Loop, { id, standing, why }: Extract<Effect, { type: 'mark' }>): Promise<void> {
+  const marked = await loop.parts.store?.mark(id, standing, why);
+  if (marked && !marked.ok)
+    loop.parts.notice(`${id} could not be marked ${standing}: ${marked.error.message}`);
+}

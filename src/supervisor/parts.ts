@@ -1,0 +1,63 @@
+import type { FailureKind } from '../failure/types.js';
+import type { Effect } from '../policy/effect.js';
+import type { Event, StopSource } from '../policy/event.js';
+import type { Policy } from '../policy/policy.js';
+import type { State } from '../policy/state.js';
+import type { Heartbeat, Progress } from '../progress/types.js';
+import type {
+  CheckpointFact,
+  CheckpointStore,
+  Classify,
+  Clock,
+  Engine,
+  LaunchSpec,
+  LogOffsets,
+} from './ports.js';
+
+/** One turn of the loop, for whoever reports: what happened, what it changed, what is done about it. */
+export interface Happening {
+  readonly event: Event;
+  readonly before: State;
+  readonly after: State;
+  readonly effects: readonly Effect[];
+}
+
+/** What is true right now; what `status` is made from. */
+export interface Live {
+  readonly state: State;
+  readonly progress?: Progress;
+  readonly offsets?: LogOffsets;
+  /** Monotonic ms at which silence becomes a hang; undefined where it never does. */
+  readonly nextDeadlineMono?: number;
+  readonly checkpoints?: { readonly latest?: CheckpointFact; readonly safe?: CheckpointFact };
+}
+
+/** Everything the supervisor needs from outside. A verb's composition root wires it. */
+export interface Parts {
+  readonly policy: Policy;
+  readonly clock: Clock;
+  readonly bootId: string;
+  readonly engine: Engine;
+  /** undefined: no checkpoint folder is known, there is no rollback. */
+  readonly store?: CheckpointStore;
+  readonly classify: Classify;
+  /** How often a folder is scanned at most when nothing calls for it, ms. */
+  readonly scanEveryMs: number;
+  /** How long verification may hold up an attempt, ms. */
+  readonly verifyBudgetMs: number;
+  /** How long a new checkpoint is left alone before it is looked at, ms. */
+  readonly settleMs: number;
+  launchSpec(launch: Extract<Effect, { type: 'launch' }>): LaunchSpec;
+  /** Writes the event down so that it survives; rejects when the disk will not take it. */
+  persist(event: Event): Promise<void>;
+  /** Called after each turn and each tick; must not throw. */
+  observe(happening: Happening): void;
+  publish(live: Live): void;
+  heartbeat(heartbeat: Heartbeat, at: number, offsets: LogOffsets): void;
+  /** Something a person should know. */
+  notice(text: string): void;
+  /** A request left in the run folder, e.g. by `trainguard stop`. */
+  takeStopRequest(): Promise<StopSource | undefined>;
+  /** What has to be waited for before a retry, in words; undefined: nothing. */
+  checkHost(after: FailureKind): Promise<string | undefined>;
+}

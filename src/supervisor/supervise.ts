@@ -1,0 +1,203 @@
+import type { Effect } from '../policy/effect.js';
+import { isUsable } from '../policy/checkpoint.js';
+import type { Event, StopSource } from '../policy/event.js';
+import type { State } from '../policy/state.js';
+import { transition } from '../policy/transition.js';
+import type { Instant } from '../progress/types.js';
+import type { AttemptWatch } from './attempt-watch.js';
+import { performEffect } from './effects.js';
+import type { Live, Parts } from './parts.js';
+import type { CheckpointFact } from './ports.js';
+import { createQueue } from './queue.js';
+
+/** An event without its time, which the loop adds when it is posted. */
+export type Untimed<E = Event> = E extends Event ? Omit<E, 'at' | 'mono'> : never;
+
+/** What effects and watchers may do to the loop. */
+export interface Loop {
+  readonly parts: Parts;
+  post(event: Untimed): void;
+  now(): Instant;
+  state(): State;
+  attempt: AttemptWatch | undefined;
+  /** Work under way that must be over before the run ends; a rejection is a bug and ends the run. */
+  keep(work: Promise<void>): void;
+  /** Calls back once, unless the run ends first. */
+  timer(delayMs: number, callback: () => void): void;
+  sawCheckpoints(checkpoints: readonly CheckpointFact[]): void;
+}
+
+/** A supervisor at work. */
+export interface Supervisor {
+  /** The state the run ended in. */
+  readonly ended: Promise<Extract<State, { name: 'ended' }>>;
+  /** First call: stop gracefully. Any further call: at once. */
+  requestStop(by: StopSource): void;
+}
+
+/** How often an unwritable journal is tried again, ms. */
+const persistRetryMs = 1000;
+
+/**
+ * Runs a run from `initial` to its end: takes an event, lets the policy decide, persists, then acts, and feeds what the
+ * effects found back as events.
+ * @param aftermath how an attempt ended that ended while nobody watched
+ */
+export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Supervisor {
+  const queue = createQueue<Event>();
+  let state = initial;
+  let stopAsked = false;
+  let checkpoints: Live['checkpoints'];
+  const work = new Set<Promise<void>>();
+  const timers = new Set<() => void>();
+  let failWith: (bug: unknown) => void = () => undefined;
+  const bug = new Promise<never>((_, reject) => {
+    failWith = reject;
+  });
+  const loop: Loop = {
+    parts,
+    now: () => ({ at: parts.clock.now(), mono: parts.clock.mono() }),
+    post: (event) => queue.push({ ...event, ...loop.now() } as Event),
+    state: () => state,
+    attempt: undefined,
+    keep(promise) {
+      work.add(promise);
+      promise.then(() => work.delete(promise), failWith);
+    },
+    timer(delayMs, callback) {
+      const cancel = parts.clock.after(delayMs, () => {
+        timers.delete(cancel);
+        callback();
+      });
+      timers.add(cancel);
+    },
+    sawCheckpoints(seen) {
+      const latest = seen.findLast((c) => isUsable(c.standing));
+      const safe = seen.findLast((c) => c.standing === 'safe');
+      checkpoints = { ...(latest && { latest }), ...(safe && { safe }) };
+    },
+  };
+
+  async function run(): Promise<Extract<State, { name: 'ended' }>> {
+    loop.post({ type: 'started', bootId: parts.bootId });
+    if (aftermath) loop.post(aftermath);
+    for (;;) {
+      const event = await queue.next();
+      const before = state;
+      const step = transition(parts.policy, before, event);
+      const saved = await persist(event, step.effects);
+      state = step.state;
+      parts.observe({ event, before, after: state, effects: step.effects });
+      publish();
+      for (const effect of step.effects) {
+        if (saved || isStopping(effect)) performEffect(loop, effect);
+        else refuse(effect);
+      }
+      if (state.name === 'ended') {
+        loop.attempt?.close();
+        for (const cancel of timers) cancel();
+        await Promise.all(work);
+        publish();
+        return state;
+      }
+    }
+  }
+
+  /**
+   * Persist, then act. What starts or moves something waits until the disk takes the event (or a person stops the
+   * run); what stops something does not wait.
+   * @returns whether the event is on disk
+   */
+  async function persist(event: Event, effects: readonly Effect[]): Promise<boolean> {
+    for (let tries = 0; ; tries++) {
+      try {
+        await parts.persist(event);
+        return true;
+      } catch (error) {
+        if (tries === 0) {
+          parts.notice(
+            `the journal could not be written (${error instanceof Error ? error.message : String(error)}); trying again`,
+          );
+        }
+        if (effects.every(isStopping)) return false;
+        await Promise.race([wait(persistRetryMs), queue.size > 0 ? wait(persistRetryMs) : queue.ready()]);
+        if (stopAsked) return false;
+      }
+    }
+  }
+
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => parts.clock.after(ms, resolve));
+
+  /** Answers for an effect that was not performed because its event could not be saved. */
+  function refuse(effect: Effect): void {
+    const reason = 'the journal could not be written';
+    if (effect.type === 'launch') loop.post(notStarted(reason));
+    else if (effect.type === 'roll-back') loop.post({ type: 'rollback-failed', reason });
+    else performEffect(loop, effect);
+  }
+
+  function publish(): void {
+    parts.publish({ state, ...loop.attempt?.live(), ...(checkpoints && { checkpoints }) });
+  }
+
+  // requests are looked for as long as the run lasts, also while it waits; a worker's own clock ticks in its watch
+  const ended = Promise.race([run(), bug]);
+  const poll = pollRequests(loop, (by) => requestStop(by), publish);
+  const settle = (): void => poll.cancel();
+  ended.then(settle, settle);
+
+  function requestStop(by: StopSource): void {
+    if (stopAsked) loop.post({ type: 'stop-forced' });
+    else loop.post({ type: 'stop-requested', by });
+    stopAsked = true;
+  }
+  return { ended, requestStop };
+}
+
+/** An attempt that never came to be. */
+export const notStarted = (message: string, code = 'EIO'): Untimed => ({
+  type: 'exited',
+  exit: { type: 'not-started', code, message },
+  failure: { kind: 'storage', reason: message, evidence: [], confidence: 0.5 },
+  summary: { heartbeats: 0, longestPhaseMs: {} },
+});
+
+/** Effects that must not wait for a full disk. */
+function isStopping(effect: Effect): boolean {
+  return (
+    effect.type === 'stop-worker' ||
+    effect.type === 'kill-worker' ||
+    effect.type === 'dump-stacks' ||
+    effect.type === 'finish'
+  );
+}
+
+const pollEveryMs = 500;
+
+function pollRequests(loop: Loop, stop: (by: StopSource) => void, publish: () => void): { cancel(): void } {
+  let cancelTimer: (() => void) | undefined;
+  let over = false;
+  const again = (): void => {
+    if (!over) cancelTimer = loop.parts.clock.after(pollEveryMs, tick);
+  };
+  const tick = (): void => {
+    loop.parts.takeStopRequest().then(
+      (by) => {
+        if (by !== undefined) stop(by);
+        publish();
+        again();
+      },
+      (error: unknown) => {
+        loop.parts.notice(`requests could not be read: ${String(error)}`);
+        again();
+      },
+    );
+  };
+  again();
+  return {
+    cancel() {
+      over = true;
+      cancelTimer?.();
+    },
+  };
+}

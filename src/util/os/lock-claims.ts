@@ -1,0 +1,169 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { errorCode, files, writeFileAtomic, writeFully } from './durable.js';
+import { isProcessAlive } from './lock-alive.js';
+import { asOwner, isSameHost, type LockOwner } from './lock-owner.js';
+import { type Answer, ask, type Claim, type ClaimState, openShortDir, type ShortDir } from './lock-socket.js';
+
+/** Another process that has, or asks for, what we want. `owner` undefined: it does not say. */
+export interface Rival {
+  readonly id: string;
+  readonly state: ClaimState;
+  readonly owner: LockOwner | undefined;
+}
+
+/** A claim on another host is refreshed every 30 s and counts for 2 minutes (DESIGN section 4, "Locks"). */
+export const freshForMs = 120_000;
+export const refreshEveryMs = 30_000;
+
+/**
+ * The live claims in a lock folder, each `<id>.json` with a socket `<id>.sock` beside it. Ids are never used twice, so
+ * removing a dead one cannot hit anybody else.
+ * @param now ms since 1970 by the clock that stamps the files
+ * @param clean removes the dead; a reader that must not change anything leaves them
+ */
+export async function liveClaims(
+  folder: string,
+  now: number,
+  clean: boolean,
+  selfId?: string,
+): Promise<Rival[]> {
+  const names = await list(folder);
+  const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
+  if (ids.length === 0 && !clean) return [];
+  const short = await openShortDir(folder);
+  try {
+    const rivals = await Promise.all(
+      ids.filter((id) => id !== selfId).map((id) => judge(folder, short, id, now, clean)),
+    );
+    if (clean) await sweep(folder, short, names, selfId);
+    return rivals.filter((rival) => rival !== undefined);
+  } finally {
+    await short.close();
+  }
+}
+
+/** Makes a claim seen. Its socket, if there is one, must be listening already. */
+export async function publishClaim(folder: string, claim: Claim, socket: boolean): Promise<void> {
+  await writeFileAtomic(path.join(folder, `${claim.id}.json`), claimText(claim, socket));
+}
+
+/** Tells other hosts that we live: the file server stamps what is written, so clocks need not agree. */
+export async function refreshClaim(folder: string, claim: Claim, socket: boolean): Promise<void> {
+  let handle: fs.FileHandle;
+  try {
+    handle = await files.open(path.join(folder, `${claim.id}.json`), 'r+');
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    return publishClaim(folder, claim, socket);
+  }
+  try {
+    // the same bytes in place: nobody can read it half written, and a full disk cannot refuse it
+    await writeFully(handle, Buffer.from(claimText(claim, socket)), 0);
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function removeClaim(folder: string, id: string): Promise<void> {
+  await unlinkIfThere(path.join(folder, `${id}.json`));
+  await unlinkIfThere(path.join(folder, `${id}.sock`));
+}
+
+export async function unlinkIfThere(file: string): Promise<void> {
+  try {
+    await files.unlink(file);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+const claimText = (claim: Claim, socket: boolean): string =>
+  `${JSON.stringify({ schemaVersion: 1, ...claim, socket })}\n`;
+
+async function judge(
+  folder: string,
+  short: ShortDir,
+  id: string,
+  now: number,
+  clean: boolean,
+): Promise<Rival | undefined> {
+  const file = await readClaim(path.join(folder, `${id}.json`));
+  if (!file) return undefined;
+  const { claim } = file;
+  const answer: Answer = file.socket ? await ask(short.address(`${id}.sock`)) : { type: 'unknown' };
+  if (answer.type === 'claim') return answer.claim;
+  const rival: Rival = { id, state: claim?.state ?? 'held', owner: claim?.owner };
+  if (answer.type === 'silent') return { ...rival, state: 'held' };
+  const here = claim && isSameHost(claim.owner);
+  if (here && answer.type === 'unknown') {
+    const alive = isProcessAlive(claim.owner);
+    if (alive !== undefined) return alive ? rival : undefined;
+  }
+  const final = here && answer.type === 'dead';
+  if (!final && now - file.modifiedAt < freshForMs) return rival;
+  if (clean) await removeClaim(folder, id).catch(tolerateForeign);
+  return undefined;
+}
+
+interface ClaimFile {
+  readonly claim: Claim | undefined;
+  readonly socket: boolean;
+  readonly modifiedAt: number;
+}
+
+async function readClaim(file: string): Promise<ClaimFile | undefined> {
+  let modifiedAt = Date.now();
+  try {
+    modifiedAt = (await fs.stat(file)).mtimeMs;
+    const { id, state, socket, owner } = JSON.parse(await fs.readFile(file, 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    const known = asOwner(owner);
+    const good = typeof id === 'string' && (state === 'contending' || state === 'held') && known;
+    return { claim: good ? { id, state, owner: known } : undefined, socket: socket !== false, modifiedAt };
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    // unreadable or damaged: whose it is cannot be said, but its age can
+    return { claim: undefined, socket: true, modifiedAt };
+  }
+}
+
+/** Removes what killed processes left: sockets without a claim that nobody listens on, old temporary files. */
+async function sweep(
+  folder: string,
+  short: ShortDir,
+  names: readonly string[],
+  selfId: string | undefined,
+): Promise<void> {
+  for (const name of names) {
+    const id = name.slice(0, -5);
+    const file = path.join(folder, name);
+    if (name.endsWith('.sock') && id !== selfId && !names.includes(`${id}.json`)) {
+      // it listens before it gets this name, so a refusal means that its process is gone
+      if ((await ask(short.address(name))).type === 'dead') await unlinkIfThere(file).catch(tolerateForeign);
+    } else if (name.startsWith('.')) {
+      const age = await fs.stat(file).then(
+        (stat) => Date.now() - stat.mtimeMs,
+        () => 0,
+      );
+      if (age > 3_600_000) await unlinkIfThere(file).catch(tolerateForeign);
+    }
+  }
+}
+
+/** Another user's leftovers may stay: they are dead, and only in the way of the eye. */
+function tolerateForeign(error: unknown): void {
+  if (errorCode(error) !== 'EACCES' && errorCode(error) !== 'EPERM' && errorCode(error) !== 'EROFS')
+    throw error;
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return await fs.readdir(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { isFurther } from '../../src/policy/checkpoint.js';
+import type { HealthFinding } from '../../src/progress/types.js';
+import { code, exception, failure, saved, savedWithoutStep, stepless, steps } from './kit.js';
+import { simulate, type Simulation } from './simulation.js';
+
+const hour = 3_600_000;
+const nan = (step?: number): HealthFinding => ({
+  kind: 'non-finite-loss',
+  reason: 'the loss is NaN',
+  ...(step !== undefined && { step }),
+});
+const types = (sim: Simulation): string[] => sim.effects.map(({ type }) => type);
+
+describe('a training that goes bad', () => {
+  it('goes back to the newest safe checkpoint before the bad step, taints what came after, says what to skip', () => {
+    const sim = simulate();
+    sim.start();
+    sim.folder = [saved(20, 'safe'), saved(40, 'safe'), saved(60), saved(80)];
+    sim.goBad(nan(75), steps(1, 81));
+    assert.deepEqual(
+      sim.effects.filter(({ type }) => type === 'mark'),
+      [{ type: 'mark', id: 'checkpoint-80', standing: 'tainted', why: 'the loss is NaN' }],
+    );
+    assert.deepEqual(sim.quarantined, ['checkpoint-80', 'checkpoint-60']);
+    assert.deepEqual(sim.launches[1], {
+      type: 'launch',
+      attempt: 1,
+      resume: { path: '/ckpts/checkpoint-40', step: 40 },
+      lastFailure: 'numeric',
+      hints: { failStep: 75, skipFromStep: 40, skipToStep: 75 },
+    });
+    const { kind, badStep, action } = sim.lastFailure();
+    assert.deepEqual([kind, badStep, action], ['numeric', 75, 'retry 1 of 3']);
+  });
+
+  it('else to the newest verified one before it, and never to one at it', () => {
+    const sim = simulate();
+    sim.start();
+    sim.folder = [saved(20), saved(40), saved(60), saved(75)];
+    sim.goBad(nan(60), steps(1, 80));
+    assert.deepEqual(sim.launches[1]?.resume, { path: '/ckpts/checkpoint-40', step: 40 });
+    assert.deepEqual(sim.quarantined, ['checkpoint-75', 'checkpoint-60']);
+  });
+
+  it('does not refill the budget by what it saved while it was bad', () => {
+    const sim = simulate({ maxRetries: 2 });
+    sim.folder = [saved(20)];
+    sim.start();
+    for (let n = 0; n < 3; n++) {
+      assert.equal(sim.state.name, 'running');
+      sim.post({ type: 'unhealthy', finding: nan(30 + n) });
+      const late = saved(35 + n);
+      sim.folder.push(late);
+      sim.post({ type: 'checkpoint-verified', checkpoint: late });
+      sim.exit({ exit: code(0), failure: failure('success'), summary: steps(21, 36 + n) });
+    }
+    assert.equal(sim.ended().outcome, 'failed');
+    assert.deepEqual(
+      sim.folder.map(({ id, standing }) => [id, standing]),
+      [
+        ['checkpoint-20', 'verified'],
+        ['checkpoint-37', 'tainted'],
+      ],
+      'tainted on giving up too',
+    );
+  });
+
+  it('without steps keeps to the newest, and does not refill the budget for ever', () => {
+    const sim = simulate({ maxRetries: 3 });
+    sim.start();
+    for (let n = 0; n < 4; n++) {
+      assert.equal(sim.state.name, 'running');
+      sim.folder.push(savedWithoutStep(`save-${n}`, 5000 + n));
+      sim.goBad(nan(), stepless());
+    }
+    assert.equal(sim.ended().outcome, 'failed');
+    assert.equal(sim.launches[3]?.resume?.path, '/ckpts/save-2');
+    assert.deepEqual([sim.launches[3].hints, sim.quarantined], [undefined, []]);
+  });
+
+  it('keeps to the same choice when the folder is looked at again, also without rollback', () => {
+    const sim = simulate({ rollbackEnabled: false });
+    sim.start();
+    sim.folder = [saved(20, 'safe'), saved(40), saved(60)];
+    sim.goBad(nan(50), steps(1, 61));
+    assert.deepEqual(sim.launches[1]?.resume, { path: '/ckpts/checkpoint-20', step: 20 });
+    assert.deepEqual(sim.quarantined, []);
+  });
+
+  it('only warns where that was asked for, of a spike by default, and never acts on a step going back', () => {
+    const spike: HealthFinding = { kind: 'loss-spike', step: 9, reason: 'the loss is 6 × the median' };
+    const warned = (health: 'rollback' | 'warn', finding: HealthFinding): boolean => {
+      const sim = simulate({ health: { nonFinite: health, spike: health } });
+      sim.start();
+      assert.deepEqual(
+        sim.post({ type: 'unhealthy', finding }),
+        sim.state.name === 'running' ? [] : ['stop-worker'],
+      );
+      return sim.state.name === 'running' && sim.state.warning === finding.reason;
+    };
+    assert.equal(warned('warn', nan(9)), true);
+    assert.equal(warned('warn', spike), true);
+    assert.equal(warned('rollback', spike), false);
+    assert.equal(warned('rollback', nan(9)), false);
+    assert.equal(warned('rollback', { kind: 'step-went-back', reason: 'step 9 after 12' }), true);
+
+    const sim = simulate();
+    sim.start();
+    assert.deepEqual(sim.post({ type: 'unhealthy', finding: spike }), []);
+  });
+});
+
+describe('before an attempt', () => {
+  it('the first too, damaged newest checkpoints are moved away, newest first', () => {
+    const sim = simulate();
+    sim.folder = [saved(20, 'corrupt'), saved(40), saved(60, 'partial'), saved(80, 'corrupt')];
+    sim.start();
+    assert.deepEqual(types(sim), ['inspect', 'roll-back', 'launch']);
+    assert.deepEqual(sim.effects[1], {
+      type: 'roll-back',
+      target: 'checkpoint-40',
+      moves: ['checkpoint-80', 'checkpoint-60'],
+      reason: 'checkpoint-80 is corrupt: cut off at byte 512',
+    });
+    assert.deepEqual(sim.launches[0], {
+      type: 'launch',
+      attempt: 0,
+      resume: { path: '/ckpts/checkpoint-40', step: 40 },
+    });
+    assert.deepEqual(
+      sim.folder.map(({ id }) => id),
+      ['checkpoint-20', 'checkpoint-40'],
+    );
+  });
+
+  it('one that is whole but was not verified in time is no reason to go back', () => {
+    const sim = simulate();
+    sim.folder = [saved(20), saved(40, 'complete')];
+    sim.start();
+    assert.deepEqual(types(sim), ['inspect', 'launch']);
+    assert.equal(sim.launches[0]?.resume?.step, 40);
+  });
+
+  for (const standing of ['tainted', 'suspect', 'partial', 'corrupt'] as const) {
+    it(`never resumes from a ${standing} one`, () => {
+      const sim = simulate();
+      sim.folder = [saved(20), saved(40, standing)];
+      sim.start();
+      assert.equal(sim.launches[0]?.resume?.step, 20);
+      assert.deepEqual(sim.quarantined, ['checkpoint-40']);
+    });
+  }
+
+  it('in a folder that was only guessed, nothing is moved that this run did not write', () => {
+    const sim = simulate();
+    sim.guessed = true;
+    sim.folder = [saved(20), saved(40, 'corrupt', { ours: false }), saved(60, 'partial')];
+    sim.start();
+    assert.deepEqual(types(sim), ['inspect', 'launch']);
+    assert.equal(sim.launches[0]?.resume?.step, 20);
+
+    const ours = simulate();
+    ours.guessed = true;
+    ours.folder = [saved(20, 'verified', { ours: false }), saved(40, 'corrupt')];
+    ours.start();
+    assert.deepEqual(ours.quarantined, ['checkpoint-40']);
+  });
+
+  it('without rollback nothing is moved, and the newest good one is named all the same', () => {
+    const sim = simulate({ rollbackEnabled: false });
+    sim.folder = [saved(20), saved(40, 'corrupt')];
+    sim.start();
+    assert.deepEqual([sim.quarantined, sim.launches[0]?.resume?.step], [[], 20]);
+  });
+
+  it('the number in a name stands in for a step that nobody saw', () => {
+    const { step: _unseen, ...named } = saved(40);
+    const sim = simulate();
+    sim.folder = [named];
+    sim.start();
+    assert.deepEqual(sim.launches[0]?.resume, { path: '/ckpts/checkpoint-40', step: 40 });
+  });
+
+  it('a step that nothing tells is left out, not 0', () => {
+    const sim = simulate();
+    sim.folder = [savedWithoutStep('ckpt.pt', 5000)];
+    sim.start();
+    assert.deepEqual(sim.launches[0]?.resume, { path: '/ckpts/ckpt.pt' });
+  });
+});
+
+describe('nothing good left', () => {
+  const lost = (change: Parameters<typeof simulate>[0], folder = [saved(40, 'corrupt')]): Simulation => {
+    const sim = simulate(change);
+    sim.folder = [saved(40)];
+    sim.start();
+    sim.folder = folder;
+    sim.exit({ exit: code(9), failure: exception(), summary: steps(41, 45) });
+    return sim;
+  };
+
+  it('is the end where there was a verified one: nothing is moved, nothing begun from scratch', () => {
+    const sim = lost({});
+    assert.deepEqual([sim.ended().outcome, sim.ended().exitCode], ['failed', 9]);
+    assert.match(
+      sim.ended().reason,
+      /none of the 1 checkpoints there can be trusted; nothing was moved.*--allow-scratch/,
+    );
+    assert.match(sim.lastFailure().action, /^gave up: none of/);
+    assert.deepEqual([sim.quarantined, sim.launches.length], [[], 1]);
+    assert.match(lost({}, []).ended().reason, /folder is empty, though/);
+  });
+
+  it('begins from scratch with allowScratch', () => {
+    const sim = lost({ allowScratch: true });
+    assert.equal(sim.state.name, 'running');
+    assert.deepEqual([sim.quarantined, sim.launches[1]?.resume], [['checkpoint-40'], undefined]);
+  });
+
+  it('begins from scratch where there never was a good one', () => {
+    const sim = simulate();
+    sim.folder = [saved(20, 'corrupt')];
+    sim.start();
+    assert.deepEqual([sim.quarantined, sim.launches[0]?.resume], [['checkpoint-20'], undefined]);
+    sim.folder = [saved(5, 'partial')];
+    sim.exit({ failure: exception(), summary: steps(1, 5) });
+    assert.deepEqual([sim.quarantined[1], sim.launches[1]?.resume], ['checkpoint-5', undefined]);
+  });
+
+  it('from before the bad step is the end too', () => {
+    const sim = simulate();
+    sim.folder = [saved(40)];
+    sim.start();
+    sim.goBad(nan(30), steps(1, 45));
+    assert.match(sim.ended().reason, /no checkpoint from before step 30 can be trusted/);
+  });
+});
+
+describe('a folder that cannot be read or changed', () => {
+  it('is tried again with growing delays, and ends the run after the outage window', () => {
+    const sim = simulate();
+    sim.folderError = 'ESTALE';
+    sim.start();
+    assert.equal(sim.ended().outcome, 'failed');
+    assert.match(sim.ended().reason, /could not be read: ESTALE/);
+    assert.deepEqual(sim.delaysMs.slice(0, 3), [10_000, 20_000, 40_000]);
+    const waitedMs = sim.delaysMs.reduce((sum, ms) => sum + ms, 0);
+    assert.ok(waitedMs > 2 * hour && waitedMs < 2 * hour + 310_000);
+    assert.equal(sim.launches.length, 0);
+  });
+
+  it('a rollback that fails for ever ends the run as well, without a launch', () => {
+    const sim = simulate();
+    sim.folder = [saved(20), saved(40, 'corrupt')];
+    sim.rollbackError = 'EACCES';
+    sim.start();
+    assert.match(sim.ended().reason, /the rollback failed: EACCES/);
+    assert.equal(sim.launches.length, 0);
+  });
+
+  it('is never tried in a hot loop', () => {
+    const sim = simulate({ backoff: { initialMs: 0, factor: 2, maxMs: 0, jitter: 0 } });
+    sim.folderError = 'EIO';
+    sim.start();
+    assert.ok(sim.delaysMs.every((ms) => ms >= 1000));
+  });
+
+  it('that is back does not shorten the next outage', () => {
+    const sim = simulate();
+    sim.start();
+    sim.hold('wait');
+    for (let n = 0; n < 3; n++) {
+      sim.folderError = 'EIO';
+      sim.exit({ failure: exception(`at ${n}`), summary: steps(1, 5) });
+      assert.equal(sim.state.name, 'backing-off');
+      sim.folderError = undefined;
+      sim.release();
+      assert.equal(sim.state.name, 'running');
+      sim.hold('wait');
+      sim.pass(3 * hour);
+    }
+  });
+
+  it('at the end of an attempt: the failure is counted, and the next attempt has the next number', () => {
+    const sim = simulate({ maxRetries: 1 });
+    sim.start();
+    sim.hold('wait');
+    sim.folderError = 'EIO';
+    sim.exit({ failure: exception('a'), summary: steps(1, 5) });
+    assert.deepEqual([sim.state.ledger.retriesUsed, sim.lastFailure().action], [1, 'retry 1 of 1']);
+    sim.folderError = undefined;
+    sim.release();
+    assert.deepEqual(
+      sim.launches.map(({ attempt }) => attempt),
+      [0, 1],
+    );
+    sim.folderError = 'EIO';
+    sim.exit({ failure: exception('b'), summary: steps(1, 6) });
+    assert.equal(sim.ended().outcome, 'failed');
+  });
+
+  it('at the end of a training that went bad: what is bad is known when it is back', () => {
+    const sim = simulate();
+    sim.start();
+    sim.hold('wait');
+    sim.folder = [saved(20), saved(40)];
+    sim.folderError = 'EIO';
+    sim.goBad(nan(30), steps(1, 41));
+    sim.folderError = undefined;
+    sim.release();
+    assert.equal(sim.launches[1]?.resume?.step, 20);
+    assert.deepEqual(sim.lastFailure().quarantined, ['checkpoint-40']);
+  });
+});
+
+describe('isFurther', () => {
+  it('goes by steps, else by the numbers of names, else by age', () => {
+    const { step: _a, ...numbered } = saved(50);
+    assert.equal(isFurther(saved(2), undefined), true);
+    assert.equal(isFurther(saved(2), saved(2)), false);
+    assert.equal(isFurther(saved(10, 'verified', { number: 1 }), saved(9, 'verified', { number: 2 })), true);
+    assert.equal(isFurther(numbered, saved(40)), true);
+    assert.equal(isFurther(numbered, saved(50)), false);
+    assert.equal(isFurther(savedWithoutStep('b', 2), savedWithoutStep('a', 1)), true);
+    assert.equal(isFurther(savedWithoutStep('b', 1), savedWithoutStep('a', 1)), false);
+  });
+});

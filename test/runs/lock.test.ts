@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+import { files } from '../../src/util/os/durable.js';
+import { liveClaims } from '../../src/util/os/lock-claims.js';
+import { ask, openShortDir } from '../../src/util/os/lock-socket.js';
+import { acquireLock, type Lock, type LockRequest, probeLock } from '../../src/util/os/lock.js';
+import { Holder } from './holder.js';
+
+let base: string;
+let holders: Holder[] = [];
+let locks: Lock[] = [];
+
+beforeEach(async () => {
+  base = await fs.realpath(await fs.mkdtemp(path.join(os.tmpdir(), 'tg-lock-')));
+});
+afterEach(async () => {
+  mock.restoreAll();
+  await Promise.all(holders.map((holder) => holder.kill()));
+  await Promise.all(locks.map((lock) => lock.release()));
+  holders = [];
+  locks = [];
+  await fs.rm(base, { recursive: true });
+});
+
+const holder = async (mode?: 'usual' | 'no-abstract'): Promise<Holder> => {
+  const one = await Holder.start(mode);
+  holders.push(one);
+  return one;
+};
+
+async function folder(name: string): Promise<string> {
+  const dir = path.join(base, name);
+  await fs.mkdir(dir, { recursive: true });
+  return dir;
+}
+
+const ofRun = (dir: string, run = 'train'): LockRequest => ({ kind: 'run', run, dir, keepIn: dir });
+const ofCheckpoints = (dir: string, run = 'train'): LockRequest => ({
+  kind: 'checkpoints',
+  run,
+  dir,
+  keepIn: path.join(path.dirname(dir), `.${path.basename(dir)}.trainguard`),
+  registry: path.join(base, 'registry'),
+});
+
+async function take(request: LockRequest): Promise<Lock> {
+  const result = await acquireLock(request);
+  assert.ok(result.ok, result.ok ? '' : result.error.message);
+  locks.push(result.value);
+  return result.value;
+}
+
+async function refusal(request: LockRequest): Promise<string> {
+  const result = await acquireLock(request);
+  assert.ok(!result.ok, 'the lock was given');
+  assert.equal(result.error.exit, 75);
+  return result.error.message;
+}
+
+test('the loser learns who holds the run, and the folder is free once it is given back', async () => {
+  const dir = await folder('run');
+  const other = await holder();
+  assert.equal((await other.acquire(ofRun(dir))).won, true);
+  const message = await refusal(ofRun(dir));
+  assert.match(message, /^run train is already supervised by pid \d+ on host .+ since \d{4}-/);
+  assert.ok(message.includes(`pid ${other.pid} `) && message.includes(os.hostname()), message);
+  assert.equal((await probeLock({ dir, keepIn: dir }))?.owner?.pid, other.pid);
+  await other.release();
+  assert.equal(await probeLock({ dir, keepIn: dir }), undefined);
+  assert.deepEqual(await fs.readdir(path.join(dir, 'lock')), []);
+  await take(ofRun(dir));
+});
+
+test('another path to the same folder is the same folder', async () => {
+  const dir = await folder('run');
+  await fs.symlink(dir, path.join(base, 'alias'));
+  await take(ofRun(dir));
+  await refusal(ofRun(path.join(base, 'alias')));
+});
+
+for (const mode of ['usual', 'no-abstract'] as const) {
+  test(`it is free the instant a killed holder is dead (${mode})`, async () => {
+    const dir = await folder('run');
+    for (let round = 0; round < 3; round++) {
+      const [one, two] = [await holder(mode), await holder(mode)];
+      assert.equal((await one.acquire(ofRun(dir))).won, true);
+      assert.equal((await two.acquire(ofRun(dir))).won, false);
+      await one.kill();
+      assert.equal((await two.acquire(ofRun(dir))).won, true);
+      await two.kill();
+    }
+    await take(ofRun(dir));
+    // what the killed left is swept
+    assert.equal((await fs.readdir(path.join(dir, 'lock'))).length, 2);
+  });
+
+  test(`of many at the same instant exactly one wins (${mode})`, async () => {
+    const dir = await folder('run');
+    const crowd = await Promise.all(Array.from({ length: 24 }, () => holder(mode)));
+    for (let round = 0; round < 4; round++) {
+      const said = await Promise.all(crowd.map((one) => one.acquire(ofRun(dir))));
+      const winners = crowd.filter((_, i) => said[i]?.won);
+      assert.equal(winners.length, 1, `round ${round}: ${winners.length} winners`);
+      const [winner] = winners;
+      for (const { won, exit, message } of said.filter(({ won }) => !won)) {
+        assert.deepEqual([won, exit], [false, 75]);
+        assert.ok(message?.includes(`pid ${winner!.pid} `), message);
+      }
+      // every other time the next crowd meets a corpse's leftovers
+      if (round % 2 === 0) await winner!.release();
+      else {
+        await winner!.kill();
+        crowd.splice(crowd.indexOf(winner!), 1);
+      }
+    }
+  });
+}
+
+test('a stopped holder still holds, and is named by its claim file', async () => {
+  const dir = await folder('run');
+  const other = await holder();
+  await other.acquire(ofRun(dir));
+  await other.kill('SIGSTOP');
+  assert.match(await refusal(ofRun(dir)), new RegExp(`pid ${other.pid} `));
+});
+
+test('the same process cannot take a folder twice', async () => {
+  const dir = await folder('run');
+  await take(ofRun(dir));
+  assert.match(await refusal(ofRun(dir)), new RegExp(`pid ${process.pid} `));
+});
+
+test('long paths with a common prefix are different folders, and their sockets can be asked', async () => {
+  const long = path.join('x'.repeat(120), 'y'.repeat(120));
+  const [one, two] = [await folder(path.join(long, 'a')), await folder(path.join(long, 'b'))];
+  await take(ofRun(one, 'a'));
+  await take(ofRun(two, 'b'));
+  const away = await holder('no-abstract');
+  assert.match((await away.acquire(ofRun(one))).message ?? '', /run a is already supervised/);
+  const short = await openShortDir(path.join(two, 'lock'));
+  const [sock] = (await fs.readdir(path.join(two, 'lock'))).filter((name) => name.endsWith('.sock'));
+  const answer = await ask(short.address(sock ?? ''));
+  assert.equal(answer.type === 'claim' && answer.claim.owner.run, 'b');
+  await short.close();
+});
+
+async function foreignClaim(dir: string, ageMs: number): Promise<string> {
+  await fs.mkdir(path.join(dir, 'lock'), { recursive: true });
+  const file = path.join(dir, 'lock', '00000000000000ff.json');
+  const owner = {
+    run: 'train',
+    kind: 'run',
+    dir,
+    host: 'node17',
+    bootId: 'another',
+    pid: 4242,
+    at: 1_700_000_000_000,
+  };
+  await fs.writeFile(
+    file,
+    JSON.stringify({ schemaVersion: 1, id: '00000000000000ff', state: 'held', socket: true, owner }),
+  );
+  const at = (Date.now() - ageMs) / 1000;
+  await fs.utimes(file, at, at);
+  return file;
+}
+
+test('from another host a claim counts while it is fresher than two minutes', async () => {
+  const dir = await folder('run');
+  const file = await foreignClaim(dir, 90_000);
+  assert.match(await refusal(ofRun(dir)), /pid 4242 on host node17 since 2023-.*try again in 2 minutes/);
+  assert.equal((await probeLock({ dir, keepIn: dir }))?.owner?.host, 'node17');
+  await foreignClaim(dir, 130_000);
+  await take(ofRun(dir));
+  await assert.rejects(fs.stat(file), { code: 'ENOENT' });
+});
+
+test('a claim that cannot be read is not taken for a dead one while it is fresh', async () => {
+  const dir = await folder('run');
+  const file = await foreignClaim(dir, 0);
+  await fs.writeFile(file, 'garbage');
+  assert.match(await refusal(ofRun(dir)), /locked by a process that does not answer/);
+});
+
+test('the holder keeps its claim fresh for other hosts, and says when it cannot', async () => {
+  const dir = await folder('run');
+  const troubles: string[] = [];
+  await take({ ...ofRun(dir), refreshMs: 5, onTrouble: (text) => troubles.push(text) });
+  const [name] = (await fs.readdir(path.join(dir, 'lock'))).filter((entry) => entry.endsWith('.json'));
+  const file = path.join(dir, 'lock', name ?? '');
+  const old = Date.now() / 1000 - 600;
+  await fs.utimes(file, old, old);
+  await until(async () => Date.now() - (await fs.stat(file)).mtimeMs < 60_000);
+  mock.method(files, 'open', () =>
+    Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })),
+  );
+  await until(() => troubles.length > 0);
+  assert.match(troubles[0] ?? '', /other hosts may take .* \(EIO/);
+  assert.equal(troubles.length, 1);
+});
+
+async function until(fact: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 5000; !(await fact());) {
+    assert.ok(Date.now() < end, `never true: ${fact.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+for (const mode of ['usual', 'no-abstract'] as const) {
+  test(`checkpoint folders within each other cannot be used by two runs (${mode})`, async () => {
+    const outer = await folder('ckpts');
+    const inner = await folder('ckpts/deep/inner');
+    const sibling = await folder('ckpts-2');
+    const other = await holder(mode);
+    assert.equal((await other.acquire(ofCheckpoints(outer, 'first'))).won, true);
+    const mine = await holder(mode);
+    const said = await mine.acquire(ofCheckpoints(inner, 'second'));
+    assert.equal(said.exit, 75);
+    assert.match(said.message ?? '', /inner and .*ckpts overlap, which is in use by run first \(pid/);
+    await assert.rejects(fs.stat(path.join(path.dirname(inner), '.inner.trainguard')), { code: 'ENOENT' });
+    assert.equal((await mine.acquire(ofCheckpoints(sibling, 'second'))).won, true);
+    await mine.release();
+    await other.kill();
+    assert.equal((await mine.acquire(ofCheckpoints(inner, 'second'))).won, true);
+    const third = await holder(mode);
+    assert.match((await third.acquire(ofCheckpoints(outer))).message ?? '', /in use by run second/);
+    // only the live one is listed
+    assert.equal((await fs.readdir(path.join(base, 'registry'))).length, 1);
+  });
+}
+
+test('of two that ask for nested folders at the same instant exactly one wins', async () => {
+  const outer = await folder('ckpts');
+  const inner = await folder('ckpts/inner');
+  const crowd = await Promise.all(Array.from({ length: 6 }, () => holder()));
+  for (let round = 0; round < 3; round++) {
+    const said = await Promise.all(
+      crowd.map((one, i) => one.acquire(ofCheckpoints(i % 2 === 0 ? outer : inner))),
+    );
+    const winners = crowd.filter((_, i) => said[i]?.won);
+    assert.equal(winners.length, 1, JSON.stringify(said));
+    await winners[0]!.release();
+  }
+});
+
+test('one run may use folders within each other', async () => {
+  await take(ofCheckpoints(await folder('ckpts')));
+  await take(ofCheckpoints(await folder('ckpts/inner')));
+});
+
+test('a full disk: one sentence, nothing left behind, nothing held', async () => {
+  const dir = await folder('run');
+  mock.method(files, 'open', () =>
+    Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })),
+  );
+  const result = await acquireLock(ofRun(dir));
+  assert.ok(!result.ok);
+  assert.equal(result.error.exit, 78);
+  assert.equal(result.error.code, 'ENOSPC');
+  assert.match(result.error.message, /^cannot lock .*no space left.*free some space/);
+  mock.restoreAll();
+  assert.deepEqual(await fs.readdir(dir), []);
+  assert.deepEqual(await liveClaims(path.join(dir, 'lock'), Date.now(), false), []);
+  await take(ofRun(dir));
+});
