@@ -72,7 +72,10 @@ async function readNamed(file: string, seeker: Seeker): Promise<Result<ConfigSou
   const read = await readOwn(file, seeker);
   if (!read.ok) return read;
   if (read.value === undefined) {
-    return fail(`The configuration file ${file} does not exist; name another with --config.`, exitStatus.config);
+    return fail(
+      `The configuration file ${file} does not exist; name another with --config.`,
+      exitStatus.config,
+    );
   }
   return ok({ file, format, text: read.value, section: place?.section ?? [] });
 }
@@ -82,7 +85,11 @@ function formatOf(file: string): ConfigSource['format'] {
   return extension === '.json' ? 'json' : extension === '.toml' ? 'toml' : 'yaml';
 }
 
-async function readPlace(file: string, place: Place, seeker: Seeker): Promise<Result<ConfigSource | undefined>> {
+async function readPlace(
+  file: string,
+  place: Place,
+  seeker: Seeker,
+): Promise<Result<ConfigSource | undefined>> {
   const { format, section } = place;
   if (section.length > 0 && !(await mentionsUs(file))) return ok(undefined);
   const read = await readOwn(file, seeker);
@@ -94,7 +101,9 @@ async function readPlace(file: string, place: Place, seeker: Seeker): Promise<Re
 async function mentionsUs(file: string): Promise<boolean> {
   try {
     const text = await fs.readFile(file, 'utf8');
-    return file.endsWith('.toml') ? /^\s*\[\s*tool\s*\.\s*"?trainguard\b/m.test(text) : /"trainguard"\s*:/.test(text);
+    return file.endsWith('.toml')
+      ? /^\s*\[\s*tool\s*\.\s*"?trainguard\b/m.test(text)
+      : /"trainguard"\s*:/.test(text);
   } catch {
     // not there, or not for us to read
     return false;
@@ -110,13 +119,20 @@ async function readOwn(file: string, seeker: Seeker): Promise<Result<string | un
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return ok(undefined);
-    return fail(`The configuration file ${file} cannot be read: ${errorText(error)}.`, exitStatus.config, code);
+    return fail(
+      `The configuration file ${file} cannot be read: ${errorText(error)}.`,
+      exitStatus.config,
+      code,
+    );
   }
   try {
     const stat = await handle.stat();
     if (!stat.isFile()) return fail(`The configuration ${file} is not a file.`, exitStatus.config);
     if (stat.size > largestBytes) {
-      return fail(`The configuration file ${file} is larger than 1 MiB; is it the right one?`, exitStatus.config);
+      return fail(
+        `The configuration file ${file} is larger than 1 MiB; is it the right one?`,
+        exitStatus.config,
+      );
     }
     const uid = seeker.uid ?? process.getuid?.();
     if (uid !== undefined && stat.uid !== uid && stat.uid !== 0) {

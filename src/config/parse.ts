@@ -40,7 +40,8 @@ function whatIsWrong({ format, text }: ConfigSource, error: unknown): { reason: 
   if (format === 'json') {
     const at = mapJson(text).errorAt ?? 0;
     const rest = text.slice(at).trimStart();
-    const reason = rest === '' ? 'it ends too early' : `${JSON.stringify(rest.slice(0, 12))} is not expected there`;
+    const reason =
+      rest === '' ? 'it ends too early' : `${JSON.stringify(rest.slice(0, 12))} is not expected there`;
     return { reason, line: lineAt(text, Math.max(0, text.length - text.slice(at).trimStart().length)) };
   }
   if (format === 'yaml') {
@@ -48,10 +49,14 @@ function whatIsWrong({ format, text }: ConfigSource, error: unknown): { reason: 
     return { reason: reason ?? firstLine(error), ...(mark?.line !== undefined && { line: mark.line + 1 }) };
   }
   const { line } = error as { line?: number };
-  return { reason: firstLine(error).replace(/^Invalid TOML document: /, ''), ...(line !== undefined && { line }) };
+  return {
+    reason: firstLine(error).replace(/^Invalid TOML document: /, ''),
+    ...(line !== undefined && { line }),
+  };
 }
 
-const firstLine = (error: unknown): string => (errorText(error).split('\n', 1)[0] ?? '').replace(/[.\s]+$/, '');
+const firstLine = (error: unknown): string =>
+  (errorText(error).split('\n', 1)[0] ?? '').replace(/[.\s]+$/, '');
 
 /** Whether something is a plain table of keys. */
 export const isTable = (value: unknown): value is Record<string, unknown> =>

@@ -130,7 +130,9 @@ export function resolveStateDir(
   const byEnvironment = isInWorker(env) ? undefined : env['TRAINGUARD_STATE_DIR'];
   const named = byFlag ?? (byEnvironment === '' ? undefined : byEnvironment);
   if (named !== undefined) return path.resolve(cwd, named);
-  return byConfig ?? path.join(configFile === undefined ? cwd : path.dirname(configFile), defaults.stateDirName);
+  return (
+    byConfig ?? path.join(configFile === undefined ? cwd : path.dirname(configFile), defaults.stateDirName)
+  );
 }
 
 const fixedTimeout = (timeout: number | 'auto' | undefined): number | undefined =>

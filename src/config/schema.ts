@@ -19,13 +19,19 @@ const between = (least: number, most: number): z.ZodNumber => {
   return z.number({ error }).min(least, { error }).max(most, { error });
 };
 
-const oneOf = <const T extends readonly [string, ...string[]]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> =>
+const oneOf = <const T extends readonly [string, ...string[]]>(
+  values: T,
+): z.ZodEnum<{ [K in T[number]]: K }> =>
   z.enum(values, { error: `must be ${values.map((value) => `"${value}"`).join(' or ')}` }) as never;
 
-const durationError = "must be a time such as '500ms', '30s', '5m' or '2h', or a number of seconds, up to 24 days";
-const durationText = z.union([z.string().regex(/^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$/), z.number().nonnegative()], {
-  error: durationError,
-});
+const durationError =
+  "must be a time such as '500ms', '30s', '5m' or '2h', or a number of seconds, up to 24 days";
+const durationText = z.union(
+  [z.string().regex(/^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$/), z.number().nonnegative()],
+  {
+    error: durationError,
+  },
+);
 
 /** Becomes milliseconds. */
 const duration = (leastMs = 0): z.ZodPipe<typeof durationText, z.ZodTransform<number, string | number>> =>
@@ -37,7 +43,9 @@ const duration = (leastMs = 0): z.ZodPipe<typeof durationText, z.ZodTransform<nu
     return z.NEVER;
   });
 
-const autoOrDuration = z.union([z.literal('auto'), duration(1)], { error: `must be "auto", or ${durationError.slice(8)}` });
+const autoOrDuration = z.union([z.literal('auto'), duration(1)], {
+  error: `must be "auto", or ${durationError.slice(8)}`,
+});
 
 const sizeError = "must be a size such as '512MiB' or '1GiB', or a number of bytes";
 /** Becomes bytes. */
@@ -51,7 +59,9 @@ const size = z.union([z.string(), z.number()], { error: sizeError }).transform((
 const pattern = text.refine(isRegExp, { error: 'must be a regular expression' });
 
 const argv = z
-  .array(z.string({ error: 'must be a text' }), { error: 'must be a list: the program and its arguments, one by one' })
+  .array(z.string({ error: 'must be a text' }), {
+    error: 'must be a list: the program and its arguments, one by one',
+  })
   .min(1, { error: 'must name a program' });
 
 /** `TERM` and `SIGTERM` alike; those the stop ladder knows. */
@@ -93,7 +103,9 @@ export const configSchema = z.strictObject(
     $schema: z.string().optional(),
     command: argv.optional(),
     name: text
-      .regex(/^(?!\.{1,2}$)[^/\\\0]{1,100}$/, { error: 'must be a plain name, without slashes and not . or ..' })
+      .regex(/^(?!\.{1,2}$)[^/\\\0]{1,100}$/, {
+        error: 'must be a plain name, without slashes and not . or ..',
+      })
       .optional(),
     stateDir: text.optional(),
     maxRetries: count(0, 1_000_000).optional(),

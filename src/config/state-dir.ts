@@ -21,7 +21,10 @@ export async function findStateDir(seeker: Seeker, byFlag?: string): Promise<Res
   if (!parsed.ok) return parsed;
   const named = isTable(parsed.value) ? parsed.value['stateDir'] : undefined;
   if (named !== undefined && (typeof named !== 'string' || named === '')) {
-    return fail(`${source.file}: stateDir must be a folder, not ${JSON.stringify(named)}.`, exitStatus.config);
+    return fail(
+      `${source.file}: stateDir must be a folder, not ${JSON.stringify(named)}.`,
+      exitStatus.config,
+    );
   }
   const byConfig = named === undefined ? undefined : path.resolve(path.dirname(source.file), named);
   return ok(resolveStateDir({ ...surroundings, configFile: source.file }, undefined, byConfig));

@@ -103,7 +103,7 @@ for (const mode of ['usual', 'no-abstract'] as const) {
     for (let round = 0; round < 4; round++) {
       const said = await Promise.all(crowd.map((one) => one.acquire(ofRun(dir))));
       const winners = crowd.filter((_, i) => said[i]?.won);
-      assert.equal(winners.length, 1, `round ${round}: ${winners.length} winners`);
+      assert.equal(winners.length, 1, `round ${round}: ${winners.length} winners; ${JSON.stringify(said)}`);
       const [winner] = winners;
       for (const { won, exit, message } of said.filter(({ won }) => !won)) {
         assert.deepEqual([won, exit], [false, 75]);

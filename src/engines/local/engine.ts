@@ -59,7 +59,7 @@ async function launch(
   const logs = prepared.value;
   const checkpointDirs = options.checkpointDirs ?? [];
   const host = watchHost([attemptDir, ...checkpointDirs]);
-  const command = await resolveCommand(spec.argv[0], spec.env, spec.cwd);
+  const command = resolveCommand(spec.argv[0], spec.env, spec.cwd);
   if (!command.ok) {
     logs.close();
     await giveUpLaunch(attemptDir);
@@ -69,11 +69,11 @@ async function launch(
 
   const shim = startShim(spec, options, spawner, logs);
   const since = shim.pid === undefined ? undefined : readProcess(shim.pid)?.startTime;
-  const syncing = syncLaunch(attemptDir).catch((error: unknown) => {
+  // nobody waits for it: a disk may take 10 ms and more
+  void syncLaunch(attemptDir).catch((error: unknown) => {
     events.notice(`the launch record in ${attemptDir} may not survive a power cut (${errorText(error)})`);
   });
   const ended = await untilNamed(shim, attemptDir);
-  await syncing;
   const main = readMain(attemptDir);
   if (!main) {
     const exit = ended && whyNoMain(ended, attemptDir);

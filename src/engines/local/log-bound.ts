@@ -40,7 +40,7 @@ export function createLogBound(options: LogBoundOptions): LogBound {
   const { files, attemptDir, keepBytes, offsets, mono, notice, spawner } = options;
   const everyBytes = Math.max(blockBytes, Math.floor(keepBytes / 16));
   const told = new Set<string>();
-  let nextRead = 0;
+  let nextRead = everyBytes;
   let nextMono = 0;
   let impossible = false;
 

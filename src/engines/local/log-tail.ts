@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { createLineSplitter } from './line-splitter.js';
 
@@ -28,7 +29,7 @@ export async function openLogTail(
   let reading: Promise<void> = Promise.resolve();
 
   const readToEnd = async (): Promise<void> => {
-    const { size } = await handle.stat();
+    const { size } = fstatSync(handle.fd); // not worth a turn of the thread pool twenty times a second
     // each read gives the event loop a turn, so a flood of output starves nobody
     while (position < size) {
       const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, size - position), position);

@@ -1,4 +1,4 @@
-import fs from 'node:fs/promises';
+import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
@@ -9,16 +9,16 @@ import { exitStatus, fail, ok, type Result } from '../../util/result.js';
  * @returns its path; or a Problem: exit 127 and code ENOENT (not found), exit 126 and code EACCES (found, but it
  * cannot be run)
  */
-export async function resolveCommand(
+export function resolveCommand(
   argv0: string,
   env: Readonly<Record<string, string | undefined>>,
   cwd: string,
-): Promise<Result<string>> {
-  const inFolder = await problemOfFolder(cwd);
+): Result<string> {
+  const inFolder = problemOfFolder(cwd);
   if (inFolder) return inFolder;
   if (argv0.includes('/')) {
     const file = path.resolve(cwd, argv0);
-    const why = await whyNotRunnable(file);
+    const why = whyNotRunnable(file);
     return why === undefined ? ok(file) : refuse(argv0, why);
   }
   // without PATH the shell has its own, which is not ours to guess
@@ -26,16 +26,16 @@ export async function resolveCommand(
   let denied: string | undefined;
   for (const dir of argv0 === '' ? [] : env['PATH'].split(':')) {
     const file = path.resolve(cwd, dir, argv0); // an empty entry is the working directory
-    const why = await whyNotRunnable(file);
+    const why = whyNotRunnable(file);
     if (why === undefined) return ok(file);
     if (why !== 'ENOENT') denied ??= file;
   }
   return denied === undefined ? refuse(argv0, 'ENOENT') : refuse(denied, 'EACCES');
 }
 
-async function problemOfFolder(cwd: string): Promise<ReturnType<typeof fail> | undefined> {
+function problemOfFolder(cwd: string): ReturnType<typeof fail> | undefined {
   try {
-    if ((await fs.stat(cwd)).isDirectory()) return undefined;
+    if (statSync(cwd).isDirectory()) return undefined;
     return fail(
       `the working directory ${cwd} is a file; start from a folder`,
       exitStatus.cannotRun,
@@ -47,10 +47,10 @@ async function problemOfFolder(cwd: string): Promise<ReturnType<typeof fail> | u
   }
 }
 
-async function whyNotRunnable(file: string): Promise<string | undefined> {
+function whyNotRunnable(file: string): string | undefined {
   try {
-    await fs.access(file, fs.constants.X_OK);
-    return (await fs.stat(file)).isDirectory() ? 'EISDIR' : undefined;
+    accessSync(file, constants.X_OK);
+    return statSync(file).isDirectory() ? 'EISDIR' : undefined;
   } catch (error) {
     const code = errorCode(error);
     return code === 'ENOTDIR' || code === undefined ? 'ENOENT' : code;

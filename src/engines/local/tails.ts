@@ -1,4 +1,4 @@
-import type { Clock, LogOffsets, WorkerEvents } from '../../supervisor/ports.js';
+import type { Clock, LogOffsets, LogStream, WorkerEvents } from '../../supervisor/ports.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import type { AttemptFiles } from './attempt-files.js';
 import { createLogBound } from './log-bound.js';
@@ -31,8 +31,9 @@ const pollMs = 50;
 
 export async function openTails(options: TailsOptions): Promise<Tails> {
   const { files, events, clock } = options;
-  const out = await openLogTail(files.out, options.offsets.out, (line) => events.line(line, 'out'));
-  const err = await openLogTail(files.err, options.offsets.err, (line) => events.line(line, 'err'));
+  const open = (stream: LogStream): Promise<LogTail> =>
+    openLogTail(files[stream], options.offsets[stream], (line) => events.line(line, stream));
+  const [out, err] = await Promise.all([open('out'), open('err')]);
   const offsets = (): LogOffsets => ({ out: out.offset, err: err.offset });
   const bound = createLogBound({
     files,

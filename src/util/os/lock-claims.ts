@@ -94,7 +94,7 @@ async function judge(
   const answer: Answer = file.socket ? await ask(short.address(`${id}.sock`)) : { type: 'unknown' };
   if (answer.type === 'claim') return answer.claim;
   const rival: Rival = { id, state: claim?.state ?? 'held', owner: claim?.owner };
-  if (answer.type === 'silent') return { ...rival, state: 'held' };
+  if (answer.type === 'silent') return rival;
   const here = claim && isSameHost(claim.owner);
   if (here && answer.type === 'unknown') {
     const alive = isProcessAlive(claim.owner);

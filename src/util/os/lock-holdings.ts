@@ -3,7 +3,14 @@ import fs from 'node:fs/promises';
 import type net from 'node:net';
 import path from 'node:path';
 import { errorText, files } from './durable.js';
-import { publishClaim, refreshClaim, refreshEveryMs, removeClaim, type Rival } from './lock-claims.js';
+import {
+  liveClaims,
+  publishClaim,
+  refreshClaim,
+  refreshEveryMs,
+  removeClaim,
+  type Rival,
+} from './lock-claims.js';
 import { register, unregister } from './lock-nested.js';
 import type { LockOwner } from './lock-owner.js';
 import { ask, type ClaimState, listen, openShortDir, type ShortDir } from './lock-socket.js';
@@ -51,7 +58,10 @@ export class Holdings {
     if (server !== 'EADDRINUSE') return undefined;
     const answer = await ask(address);
     if (answer.type === 'claim') return answer.claim;
-    return answer.type === 'silent' ? { ...undecided, state: 'held' } : undecided;
+    if (answer.type !== 'silent') return undecided;
+    // it is stopped, or very busy; its claim file says how far it got
+    const claims = await liveClaims(this.folder, Date.now(), false);
+    return claims.find((claim) => claim.state === 'held') ?? undecided;
   }
 
   /** Makes the claim seen. @returns the present time by the clock that stamps the files of this folder */
