@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { longestMs } from './config/defaults.js';
 import { parseDuration } from './util/duration.js';
 import { exitStatus } from './util/result.js';
 
@@ -63,8 +64,8 @@ function build(done: (status: number) => void): Command {
     .option('--max-retries <n>', 'failures in a row without getting further that are retried', count)
     .option('--backoff-initial <duration>', 'wait before the first retry', duration)
     .option('--backoff-max <duration>', 'longest wait before a retry', duration)
-    .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', duration)
-    .option('--startup-timeout <duration>', 'the same, before the first progress', duration)
+    .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', timeout)
+    .option('--startup-timeout <duration>', 'the same, before the first progress', timeout)
     .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
     .option('--no-rollback', 'leave the checkpoint folder alone')
     .option('--vault <folder>', 'where quarantined checkpoints go')
@@ -137,7 +138,14 @@ function repeatable(flags: string, description: string): Option {
 
 function duration(text: string): number {
   const ms = parseDuration(text);
-  if (ms === undefined) throw new InvalidArgumentError('Use 500ms, 30s, 5m, 2h, or a number of seconds.');
+  if (ms === undefined || ms > longestMs)
+    throw new InvalidArgumentError('Use 500ms, 30s, 5m, 2h, or a number of seconds, up to 24 days.');
+  return ms;
+}
+
+function timeout(text: string): number {
+  const ms = duration(text);
+  if (ms === 0) throw new InvalidArgumentError('Use a time longer than nothing.');
   return ms;
 }
 

@@ -13,7 +13,7 @@ import { formatBytes } from '../util/text.js';
 import { findRun } from './find-run.js';
 import { createOutput, type Output } from './output.js';
 import { refuse } from './refuse.js';
-import { findStateDir } from './state-dir.js';
+import { stateDirOf } from './seeker.js';
 
 export interface LogsOptions extends GlobalOptions {
   readonly follow?: true;
@@ -23,7 +23,7 @@ export interface LogsOptions extends GlobalOptions {
 /** `trainguard logs [run]`: the training's stdout on stdout, its stderr on stderr; -f goes on until the run ends. */
 export async function logs(name: string | undefined, options: LogsOptions): Promise<number> {
   const json = options.json === true;
-  const stateDir = await findStateDir(options);
+  const stateDir = await stateDirOf(options);
   if (!stateDir.ok) return refuse(stateDir.error, json);
   const found = await findRun(stateDir.value, name);
   if (!found.ok) return refuse(found.error, json);

@@ -1,69 +1,89 @@
 import path from 'node:path';
 import { discoverCheckpointDir } from '../checkpoints/discovery.js';
-import type { Policy } from '../policy/policy.js';
+import { isLayoutName, layoutNames } from '../checkpoints/layouts/registry.js';
+import { loadConfig } from '../config/load.js';
+import { resolvePolicy, resolveSettings, type Settings } from '../config/resolve.js';
+import { validRunName } from '../runs/run-name.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { nearest } from '../util/text.js';
 import { splitWords } from './resume.js';
 import type { RunOptions } from './run.js';
 import type { CheckpointPlan, RunPlan } from './run-plan.js';
-import { resolveStateDir } from './state-dir.js';
+import { seekerOf } from './seeker.js';
 
+/** What `run` was asked for: flags over configuration over defaults, checked as far as that needs no writing. */
 export async function planRun(command: readonly string[], options: RunOptions): Promise<Result<RunPlan>> {
   const cwd = process.cwd();
-  const [program, ...rest] = command;
-  if (program === undefined) {
+  const loaded = await loadConfig(seekerOf(options));
+  if (!loaded.ok) return loaded;
+  const { config, file, notices } = loaded.value;
+  const settings = resolveSettings(config, options, {
+    cwd,
+    env: process.env,
+    ...(file !== undefined && { configFile: file }),
+  });
+  const [program, ...words] = command.length > 0 ? command : (settings.command ?? []);
+  if (program === undefined || program === '') {
     return fail('no command to run; say "trainguard run -- python train.py"', exitStatus.usage);
   }
-  const argv = [program, ...rest] as const;
-  const stateDir = resolveStateDir({ flag: options.stateDir, cwd });
-  const policy: Policy = {
-    maxRetries: options.maxRetries ?? 3,
-    stopOnRepeat: 3,
-    outageWindowMs: 7_200_000,
-    rollbackEnabled: options.rollback,
-    allowScratch: options.allowScratch ?? false,
-    backoff: {
-      initialMs: options.backoffInitial ?? 10_000,
-      factor: 2,
-      maxMs: options.backoffMax ?? 300_000,
-      jitter: 0.25,
-    },
-    silence: {
-      ...(options.startupTimeout !== undefined && { startupTimeoutMs: options.startupTimeout }),
-      ...(options.heartbeatTimeout !== undefined && { timeoutMs: options.heartbeatTimeout }),
-    },
-    health: { nonFinite: 'rollback', spike: 'warn' },
-    stop: { signal: 'SIGTERM', graceMs: options.stopGrace ?? 30_000 },
-    provenAfterMs: 120_000,
-    rules: [],
-  };
-  const words = splitWords(options.resumeArgs ?? '');
-  if (!words.ok) return words;
-  const checkpoints = await checkpointPlan(options, argv, cwd);
+  if (settings.name !== undefined) {
+    const name = validRunName(settings.name);
+    if (!name.ok) return name;
+  }
+  if (settings.engine !== 'local') {
+    return fail(`engine ${settings.engine} is not in this version; use local`, exitStatus.config);
+  }
+  const added = splitWords(options.resumeArgs ?? '');
+  if (!added.ok) return added;
+  const checkpoints = await planCheckpoints(settings, [program, ...words], cwd);
+  if (!checkpoints.ok) return checkpoints;
   return ok({
-    argv: [program, ...rest],
+    argv: [program, ...words],
     cwd,
-    stateDir,
-    policy,
-    resume: { args: words.value },
-    stdin: options.stdin ? 'inherit' : 'null',
-    logs: { attemptBytes: 2 ** 30, runBytes: 5 * 2 ** 30, attempts: 10 },
-    ...(options.name !== undefined && { name: options.name }),
-    ...(checkpoints && { checkpoints }),
+    stateDir: settings.stateDir,
+    policy: resolvePolicy(config, options),
+    resume: { ...settings.resume, ...(options.resumeArgs !== undefined && { args: added.value }) },
+    stdin: settings.stdin,
+    logs: settings.logs,
+    settleMs: settings.checkpoints.settleMs,
+    notices,
+    ...(settings.name !== undefined && { name: settings.name }),
+    ...(checkpoints.value && { checkpoints: checkpoints.value }),
   });
 }
 
-async function checkpointPlan(
-  options: RunOptions,
+async function planCheckpoints(
+  settings: Settings,
   argv: readonly string[],
   cwd: string,
-): Promise<CheckpointPlan | undefined> {
-  const layout = options.layout ?? 'auto';
-  const vault = options.vault === undefined ? {} : { vault: path.resolve(cwd, options.vault) };
-  const named = options.checkpointDir?.[0];
-  if (named !== undefined) {
-    const dir = /^[a-z][a-z0-9+.-]*:\/\//i.test(named) ? named : path.resolve(cwd, named);
-    return { dir, guessed: false, layout, words: '--checkpoint-dir', ...vault };
+): Promise<Result<CheckpointPlan | undefined>> {
+  const { dirs, layout = 'auto', vault } = settings.checkpoints;
+  if (layout !== 'auto' && !isLayoutName(layout)) {
+    const near = nearest(layout, layoutNames);
+    const hint = near === undefined ? '' : ` (did you mean ${near}?)`;
+    return fail(
+      `unknown layout ${layout}${hint}; there are auto, ${layoutNames.join(', ')}`,
+      exitStatus.config,
+    );
   }
-  const found = await discoverCheckpointDir(argv, cwd);
-  return found && { dir: found.dir, guessed: true, layout, words: found.words, ...vault };
+  const rest = { layout, ...(vault !== undefined && { vault }) };
+  const [named, ...more] = dirs;
+  if (more.length > 0) {
+    return fail(
+      `${dirs.length} checkpoint folders were named; this version takes one (their common parent, if there is one)`,
+      exitStatus.config,
+    );
+  }
+  if (named === undefined) {
+    const found = await discoverCheckpointDir(argv, cwd);
+    return ok(found && { dir: found.dir, guessed: true, words: found.words, ...rest });
+  }
+  const inside = path.relative(settings.stateDir, named);
+  if (inside === '' || (!inside.startsWith('..') && !path.isAbsolute(inside))) {
+    return fail(
+      `the checkpoint folder ${named} lies in trainguard's state folder ${settings.stateDir}; name a folder outside it`,
+      exitStatus.config,
+    );
+  }
+  return ok({ dir: named, guessed: false, words: 'named', ...rest });
 }

@@ -15,7 +15,7 @@ import { formatCount } from '../util/text.js';
 import { findRun } from './find-run.js';
 import { refuse } from './refuse.js';
 import { systemClock } from './run-parts.js';
-import { findStateDir } from './state-dir.js';
+import { stateDirOf } from './seeker.js';
 import { stopAndWait } from './stop.js';
 
 export interface RollbackOptions extends GlobalOptions {
@@ -45,7 +45,7 @@ interface Place {
  */
 export async function rollback(name: string | undefined, options: RollbackOptions): Promise<number> {
   const json = options.json === true;
-  const stateDir = await findStateDir(options);
+  const stateDir = await stateDirOf(options);
   if (!stateDir.ok) return refuse(stateDir.error, json);
   const place = await placeOf(name, options, stateDir.value);
   if (!place.ok) return refuse(place.error, json);

@@ -26,4 +26,6 @@ export interface RunPlan {
   readonly resume: ResumeRecipe;
   readonly stdin: 'null' | 'inherit';
   readonly logs: LogsKeep;
+  /** What a person should know of the configuration. */
+  readonly notices: readonly string[];
 }

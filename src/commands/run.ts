@@ -57,6 +57,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     output.say([{ tone: 'warning', text }]);
     if (json) output.json({ type: 'notice', at: new Date().toISOString(), text });
   };
+  for (const text of plan.notices) notice(text);
   const taken = await takeUp(plan, systemClock, notice);
   if (!taken.ok) return refuse(taken.error, json);
   const held = taken.value;

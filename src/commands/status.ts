@@ -6,7 +6,7 @@ import { probeLock } from '../util/os/lock.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { unknownRun } from './find-run.js';
 import { refuse } from './refuse.js';
-import { findStateDir } from './state-dir.js';
+import { stateDirOf } from './seeker.js';
 
 export interface StatusOptions extends GlobalOptions {
   readonly exitCode?: true;
@@ -15,7 +15,7 @@ export interface StatusOptions extends GlobalOptions {
 /** `trainguard status [run]`: 0 whenever it could answer, 4 unknown run; with --exit-code 3 if none is active. */
 export async function status(name: string | undefined, options: StatusOptions): Promise<number> {
   const json = options.json === true;
-  const stateDir = await findStateDir(options);
+  const stateDir = await stateDirOf(options);
   if (!stateDir.ok) return refuse(stateDir.error, json);
   const listed = await listRuns(stateDir.value);
   if (!listed.ok) return refuse(listed.error, json);

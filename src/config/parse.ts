@@ -28,7 +28,7 @@ const parsers: Readonly<Record<ConfigSource['format'], (source: ConfigSource) =>
   async yaml({ file, text }) {
     // Only its loaders: its search would run a .config/config.js of the working directory as code.
     const { defaultLoaders } = await import('cosmiconfig');
-    return defaultLoaders['.yaml'](file, text);
+    return defaultLoaders['.yaml'](file, text) as unknown;
   },
   async toml({ text }) {
     const { parse } = await import('smol-toml');

@@ -1,9 +1,28 @@
 import path from 'node:path';
 import type { FailureRule, Policy } from '../policy/policy.js';
 import { defaults } from './defaults.js';
-import { type RunFlags, splitArgs } from './flags.js';
 import { isInWorker } from './locate.js';
 import type { Config } from './schema.js';
+
+/** The flags of `run` that the configuration has keys for, as the command line's parser leaves them: times in ms. */
+export interface RunFlags {
+  readonly name?: string;
+  readonly stateDir?: string;
+  readonly checkpointDir?: readonly string[];
+  readonly layout?: string;
+  readonly vault?: string;
+  readonly maxRetries?: number;
+  readonly backoffInitial?: number;
+  readonly backoffMax?: number;
+  readonly heartbeatTimeout?: number;
+  readonly startupTimeout?: number;
+  readonly stopGrace?: number;
+  /** Only false says something: true is also what stands there without the flag. */
+  readonly rollback?: boolean;
+  readonly allowScratch?: boolean;
+  readonly stdin?: boolean;
+  readonly engine?: Settings['engine'];
+}
 
 /** All that a run needs and no decision rests on. Paths absolute, times in ms, sizes in bytes. */
 export interface Settings {
@@ -23,7 +42,7 @@ export interface Settings {
     readonly include: readonly string[];
     readonly clean: readonly string[];
   };
-  /** `{path}` and `{step}` in arguments and values stand for the checkpoint; replaced one argument at a time. */
+  /** `--resume-args` goes before `args`. `{path}` and `{step}` in arguments and values stand for the checkpoint; replaced one argument at a time. */
   readonly resume: {
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
@@ -49,22 +68,22 @@ export interface Surroundings {
 /** Everything that decides: flags over configuration over defaults. */
 export function resolvePolicy(config: Config, flags: RunFlags = {}): Policy {
   const { backoff, heartbeat, health, stop, checkpoints } = config;
-  const initialMs = flags.backoffInitialMs ?? backoff?.initial ?? defaults.backoff.initialMs;
+  const initialMs = flags.backoffInitial ?? backoff?.initial ?? defaults.backoff.initialMs;
   const stopOnRepeat = config.stopOnRepeat ?? defaults.stopOnRepeat;
-  const startupTimeoutMs = fixedTimeout(flags.startupTimeoutMs ?? heartbeat?.startupTimeout);
-  const timeoutMs = fixedTimeout(flags.heartbeatTimeoutMs ?? heartbeat?.timeout);
+  const startupTimeoutMs = fixedTimeout(flags.startupTimeout ?? heartbeat?.startupTimeout);
+  const timeoutMs = fixedTimeout(flags.heartbeatTimeout ?? heartbeat?.timeout);
   return {
     maxRetries: flags.maxRetries ?? config.maxRetries ?? defaults.maxRetries,
     ...(config.maxTotalRetries !== undefined && { maxTotalRetries: config.maxTotalRetries }),
     ...(typeof stopOnRepeat === 'number' && { stopOnRepeat }),
     outageWindowMs: config.outageWindow ?? defaults.outageWindowMs,
-    rollbackEnabled: flags.rollback ?? config.rollbackEnabled ?? defaults.rollbackEnabled,
+    rollbackEnabled: flags.rollback !== false && (config.rollbackEnabled ?? defaults.rollbackEnabled),
     allowScratch: flags.allowScratch ?? config.allowScratch ?? defaults.allowScratch,
     backoff: {
       initialMs,
       factor: backoff?.factor ?? defaults.backoff.factor,
       // who asks for a longer first wait than the usual longest one gets it
-      maxMs: flags.backoffMaxMs ?? backoff?.max ?? Math.max(defaults.backoff.maxMs, initialMs),
+      maxMs: flags.backoffMax ?? backoff?.max ?? Math.max(defaults.backoff.maxMs, initialMs),
       jitter: backoff?.jitter ?? defaults.backoff.jitter,
     },
     silence: {
@@ -77,7 +96,7 @@ export function resolvePolicy(config: Config, flags: RunFlags = {}): Policy {
     },
     stop: {
       signal: stop?.signal ?? defaults.stop.signal,
-      graceMs: flags.stopGraceMs ?? stop?.grace ?? defaults.stop.graceMs,
+      graceMs: flags.stopGrace ?? stop?.grace ?? defaults.stop.graceMs,
     },
     provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs,
     rules: (config.failures ?? []).map(toRule),
@@ -89,8 +108,8 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
   const { checkpoints, resume, heartbeat, logs } = config;
   const name = flags.name ?? config.name;
   const layout = flags.layout ?? checkpoints?.layout;
-  const vault = flags.vault ?? checkpoints?.vault;
-  const args = flags.resumeArgs ?? (typeof resume?.args === 'string' ? splitArgs(resume.args) : resume?.args);
+  const named = (path: string): string => resolvePath(surroundings.cwd, path);
+  const vault = flags.vault === undefined ? checkpoints?.vault : named(flags.vault);
   return {
     stateDir: resolveStateDir(surroundings, flags.stateDir, config.stateDir),
     ...(name !== undefined && { name }),
@@ -98,7 +117,7 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
     engine: flags.engine ?? config.engine ?? defaults.engine,
     stdin: flags.stdin === true ? 'inherit' : 'null',
     checkpoints: {
-      dirs: flags.checkpointDirs ?? [checkpoints?.dir ?? []].flat(),
+      dirs: flags.checkpointDir?.map(named) ?? [checkpoints?.dir ?? []].flat(),
       ...(layout !== undefined && { layout }),
       ...(vault !== undefined && { vault }),
       settleMs: checkpoints?.settle ?? defaults.checkpoints.settleMs,
@@ -107,7 +126,7 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       include: checkpoints?.include ?? [],
       clean: checkpoints?.clean ?? [],
     },
-    resume: { args: args ?? [], env: resume?.env ?? {}, replace: resume?.replace ?? {} },
+    resume: { args: resume?.args ?? [], env: resume?.env ?? {}, replace: resume?.replace ?? {} },
     heartbeat: {
       files: heartbeat?.files ?? [],
       ...(heartbeat?.pattern !== undefined && { pattern: heartbeat.pattern }),
@@ -134,6 +153,10 @@ export function resolveStateDir(
     byConfig ?? path.join(configFile === undefined ? cwd : path.dirname(configFile), defaults.stateDirName)
   );
 }
+
+/** A path as it was given, but for URLs. */
+const resolvePath = (cwd: string, name: string): string =>
+  /^[a-z][a-z0-9+.-]*:\/\//i.test(name) ? name : path.resolve(cwd, name);
 
 const fixedTimeout = (timeout: number | 'auto' | undefined): number | undefined =>
   timeout === 'auto' ? undefined : timeout;

@@ -22,7 +22,7 @@ const between = (least: number, most: number): z.ZodNumber => {
 const oneOf = <const T extends readonly [string, ...string[]]>(
   values: T,
 ): z.ZodEnum<{ [K in T[number]]: K }> =>
-  z.enum(values, { error: `must be ${values.map((value) => `"${value}"`).join(' or ')}` }) as never;
+  z.enum(values, { error: `must be ${values.map((value) => `"${value}"`).join(' or ')}` });
 
 const durationError =
   "must be a time such as '500ms', '30s', '5m' or '2h', or a number of seconds, up to 24 days";
@@ -75,6 +75,7 @@ const failureKind = oneOf([
   'checkpoint', 'not-resumed', 'hang', 'preempted', 'stopped', 'killed', 'unknown',
 ]); // prettier-ignore
 
+const resumeArgsError = 'must be a list of arguments, such as ["--resume_from_checkpoint", "{path}"]';
 const table = { error: 'must be a table of settings' };
 
 const failureRule = z.strictObject(
@@ -165,7 +166,7 @@ export const configSchema = z.strictObject(
     resume: z
       .strictObject(
         {
-          args: z.union([text, texts], { error: 'must be a list of arguments, or one text' }).optional(),
+          args: z.array(text, { error: resumeArgsError }).optional(),
           env: z.record(text, z.string({ error: 'must be a text' }), table).optional(),
           replace: z.record(text, z.string({ error: 'must be a text' }), table).optional(),
         },

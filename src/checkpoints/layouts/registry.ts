@@ -13,3 +13,8 @@ export async function layoutFor(wanted: 'auto' | LayoutName, look: Look): Promis
     if (wanted === 'auto' ? await layout.matches(look) : layout.name === wanted) return layout;
   return generic;
 }
+
+/** What `--layout` takes besides `auto`. */
+export const layoutNames: readonly LayoutName[] = layouts.map((layout) => layout.name as LayoutName);
+
+export const isLayoutName = (name: string): name is LayoutName => layoutNames.some((known) => known === name);

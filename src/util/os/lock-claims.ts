@@ -1,6 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, files, writeFileAtomic, writeFully } from './durable.js';
+import { errorCode, files, writeFully } from './durable.js';
 import { isProcessAlive } from './lock-alive.js';
 import { asOwner, isSameHost, type LockOwner } from './lock-owner.js';
 import { type Answer, ask, type Claim, type ClaimState, openShortDir, type ShortDir } from './lock-socket.js';
@@ -17,27 +17,49 @@ export const freshForMs = 120_000;
 export const refreshEveryMs = 30_000;
 
 /**
- * The live claims in a lock folder, each `<id>.json` with a socket `<id>.sock` beside it. Ids are never used twice, so
- * removing a dead one cannot hit anybody else.
+ * The live claims in a lock folder, oldest first, each `<id>.json` with a socket `<id>.sock` beside it. Ids are never
+ * used twice, so removing a dead one cannot hit anybody else.
  * @param now ms since 1970 by the clock that stamps the files
  * @param clean removes the dead; a reader that must not change anything leaves them
+ * @param enough no more are looked at once this one says so: in a crowd only the oldest asks all the others
  */
 export async function liveClaims(
   folder: string,
   now: number,
   clean: boolean,
-  selfId?: string,
+  enough: (rival: Rival) => boolean = () => false,
 ): Promise<Rival[]> {
-  const names = await list(folder);
-  const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
-  if (ids.length === 0 && !clean) return [];
+  const names = (await list(folder)).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
+  const rivals: Rival[] = [];
+  if (names.length === 0) return rivals;
   const short = await openShortDir(folder);
   try {
-    const rivals = await Promise.all(
-      ids.filter((id) => id !== selfId).map((id) => judge(folder, short, id, now, clean)),
-    );
-    if (clean) await sweep(folder, short, names, selfId);
-    return rivals.filter((rival) => rival !== undefined);
+    for (const name of names.sort()) {
+      const rival = await judge(folder, short, name.slice(0, -5), now, clean);
+      if (rival) rivals.push(rival);
+      if (rival && enough(rival)) break;
+    }
+  } finally {
+    await short.close();
+  }
+  return rivals;
+}
+
+/** Removes what killed processes left: sockets without a claim that nobody listens on, old temporary files. */
+export async function sweepClaims(folder: string): Promise<void> {
+  const names = await list(folder);
+  const short = await openShortDir(folder);
+  try {
+    for (const name of names) {
+      const file = path.join(folder, name);
+      if (name.endsWith('.sock') && !names.includes(`${name.slice(0, -5)}.json`)) {
+        // it listens before it gets this name, so a refusal means that its process is gone
+        if ((await ask(short.address(name))).type === 'dead')
+          await unlinkIfThere(file).catch(tolerateForeign);
+      } else if (name.startsWith('.') && (await ageOf(file)) > 3_600_000) {
+        await unlinkIfThere(file).catch(tolerateForeign);
+      }
+    }
   } finally {
     await short.close();
   }
@@ -45,7 +67,22 @@ export async function liveClaims(
 
 /** Makes a claim seen. Its socket, if there is one, must be listening already. */
 export async function publishClaim(folder: string, claim: Claim, socket: boolean): Promise<void> {
-  await writeFileAtomic(path.join(folder, `${claim.id}.json`), claimText(claim, socket));
+  await placeFile(path.join(folder, `${claim.id}.json`), claimText(claim, socket));
+}
+
+/** Replaces a file as a whole. Not fsynced: a lock means nothing after a power cut. */
+export async function placeFile(target: string, text: string): Promise<void> {
+  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.tmp`);
+  const handle = await files.open(temporary, 'w', 0o600);
+  try {
+    await writeFully(handle, Buffer.from(text));
+  } catch (error) {
+    await unlinkIfThere(temporary);
+    throw error;
+  } finally {
+    await handle.close();
+  }
+  await files.rename(temporary, target);
 }
 
 /** Tells other hosts that we live: the file server stamps what is written, so clocks need not agree. */
@@ -130,28 +167,12 @@ async function readClaim(file: string): Promise<ClaimFile | undefined> {
   }
 }
 
-/** Removes what killed processes left: sockets without a claim that nobody listens on, old temporary files. */
-async function sweep(
-  folder: string,
-  short: ShortDir,
-  names: readonly string[],
-  selfId: string | undefined,
-): Promise<void> {
-  for (const name of names) {
-    const id = name.slice(0, -5);
-    const file = path.join(folder, name);
-    if (name.endsWith('.sock') && id !== selfId && !names.includes(`${id}.json`)) {
-      // it listens before it gets this name, so a refusal means that its process is gone
-      if ((await ask(short.address(name))).type === 'dead') await unlinkIfThere(file).catch(tolerateForeign);
-    } else if (name.startsWith('.')) {
-      const age = await fs.stat(file).then(
-        (stat) => Date.now() - stat.mtimeMs,
-        () => 0,
-      );
-      if (age > 3_600_000) await unlinkIfThere(file).catch(tolerateForeign);
-    }
-  }
-}
+const ageOf = (file: string): Promise<number> =>
+  fs.stat(file).then(
+    (stat) => Date.now() - stat.mtimeMs,
+    // gone since it was listed
+    () => 0,
+  );
 
 /** Another user's leftovers may stay: they are dead, and only in the way of the eye. */
 function tolerateForeign(error: unknown): void {

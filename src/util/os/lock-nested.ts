@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, writeFileAtomic } from './durable.js';
-import { liveClaims, type Rival, unlinkIfThere } from './lock-claims.js';
+import { errorCode } from './durable.js';
+import { liveClaims, placeFile, type Rival, unlinkIfThere } from './lock-claims.js';
 import { isSameProcess, type LockOwner } from './lock-owner.js';
 import { abstractAddresses, ask } from './lock-socket.js';
 
@@ -44,7 +44,7 @@ interface Entry {
 
 export async function register(registry: string, id: string, entry: Entry): Promise<void> {
   await fs.mkdir(registry, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(path.join(registry, `${id}.json`), JSON.stringify({ schemaVersion: 1, ...entry }));
+  await placeFile(path.join(registry, `${id}.json`), JSON.stringify({ schemaVersion: 1, ...entry }));
 }
 
 export const unregister = (registry: string, id: string): Promise<void> =>
@@ -69,7 +69,9 @@ async function registeredClaims(registry: string, dir: string, now: number): Pro
       const id = name.slice(0, -5);
       const entry = await readEntry(path.join(registry, name));
       if (!entry || !overlap(entry.dir, dir)) return [];
-      const claim = (await liveClaims(entry.folder, now, false)).find((rival) => rival.id === id);
+      const claim = (await liveClaims(entry.folder, now, false, (rival) => rival.id === id)).find(
+        (rival) => rival.id === id,
+      );
       if (!claim) await unregister(registry, id);
       return claim ? [claim] : [];
     });

@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { exitStatus, fail, ok, type Result } from '../result.js';
 import { errorCode, errorText, files } from './durable.js';
-import { freshForMs, liveClaims, type Rival } from './lock-claims.js';
+import { freshForMs, liveClaims, type Rival, sweepClaims } from './lock-claims.js';
 import { Holdings, undecided } from './lock-holdings.js';
 import { nestedRivals } from './lock-nested.js';
 import { describeOwner, isSameHost, type LockOwner, thisOwner } from './lock-owner.js';
@@ -91,6 +91,7 @@ async function contend(request: LockRequest, dir: string, giveUpAt: number): Pro
       return { rival };
     }
     await holdings.keep();
+    await sweepClaims(holdings.folder);
     return { lock: { owner, release: () => holdings.drop() } };
   } catch (error) {
     await holdings.drop();
@@ -106,11 +107,15 @@ async function outlast(
   holdings: Holdings,
   giveUpAt: number,
 ): Promise<Rival | undefined> {
+  // not needed for there to be one winner, but a crowd settles sooner when no more step in
+  const undecidedOne = (rival: Rival): boolean => rival.state === 'contending';
+  if ((await rivalsOf(request, holdings, Date.now(), false, undecidedOne)).some(undecidedOne))
+    return undecided;
   const now = await holdings.publish();
-  const { id } = holdings.claim;
+  const goesFirst = (rival: Rival): boolean => rival.state === 'held' || rival.id < holdings.claim.id;
   for (;;) {
-    const rivals = await rivalsOf(request, holdings, now, true);
-    const first = rivals.find((rival) => rival.state === 'held' || rival.id < id);
+    const rivals = await rivalsOf(request, holdings, now, true, goesFirst);
+    const first = rivals.find(goesFirst);
     if (first) return first;
     if (rivals.length === 0 || performance.now() > giveUpAt) return rivals[0];
     await pause();
@@ -122,9 +127,13 @@ async function rivalsOf(
   { folder, claim }: Holdings,
   now: number,
   clean: boolean,
+  enough: (rival: Rival) => boolean,
 ): Promise<Rival[]> {
-  const rivals = await liveClaims(folder, now, clean, claim.id);
-  if (request.kind === 'run') return rivals;
+  const isOther = (rival: Rival): boolean => rival.id !== claim.id;
+  const rivals = (await liveClaims(folder, now, clean, (rival) => isOther(rival) && enough(rival))).filter(
+    isOther,
+  );
+  if (request.kind === 'run' || rivals.some(enough)) return rivals;
   return [...rivals, ...(await nestedRivals(claim.owner, now, request.registry))];
 }
 
