@@ -29,8 +29,6 @@ export interface InspectorParts {
   /** Nothing may be written. */
   readonly readOnly: boolean;
   readonly clock: { now(): number; mono(): number };
-  /** Something was not ready to be judged, and may be after `delayMs`. */
-  readonly lookAgain: (delayMs: number) => void;
 }
 
 /** Goes from what lies in the folder to what it is worth. */
@@ -104,22 +102,19 @@ export class Inspector {
     const waiting =
       incomplete(this.#layout, unit, older) ??
       (options.live ? await this.#quiet.unsettled(unit, clock) : undefined);
-    if (waiting !== undefined) return this.#partial(unit, waiting, options.live);
+    if (waiting !== undefined) return this.#partial(unit, waiting);
     if (unit.unreadable !== undefined) return this.#fresh(unit, unreadable(unit.unreadable));
     if (!budget.mayBegin()) return this.#fresh(unit, { ...unreadable(''), why: 'it was not verified yet' });
     const judgement = await judgeContent(dir, unit, { goOn: budget.goOn, durable: !readOnly });
     if (!judgement) return undefined;
-    if (await this.#changed(unit))
-      return this.#partial(unit, 'it changed while it was being verified', options.live);
+    if (await this.#changed(unit)) return this.#partial(unit, 'it changed while it was being verified');
     const step = await this.#stepOf(unit, options.step);
     const manifest = { ...this.#fresh(unit, judgement), ...(step === undefined ? {} : { step }) };
     if (judgement.lasting && !readOnly) await standings.save(manifest);
     return manifest;
   }
 
-  #partial(unit: Unit, why: string, live: boolean): Manifest {
-    const { clock, lookAgain, settleMs } = this.#parts;
-    if (live && this.#quiet.isYoung(unit, clock)) lookAgain(settleMs);
+  #partial(unit: Unit, why: string): Manifest {
     return this.#fresh(unit, { ...unreadable(why), standing: 'partial', why });
   }
 

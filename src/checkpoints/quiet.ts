@@ -9,9 +9,6 @@ interface Sight {
   readonly step?: number;
 }
 
-/** How long a partial checkpoint is looked at again soon; after that the regular scan will do. */
-const youngMs = 60_000;
-
 /** Tells which checkpoints are still being written while the worker lives. */
 export class Quiet {
   readonly #dir: string;
@@ -50,12 +47,6 @@ export class Quiet {
     this.#writers ??= writersUnder(this.#dir);
     const writer = writerOf(unit, this.#dir, await this.#writers);
     return writer && `process ${writer.pid} has ${writer.path} open for writing`;
-  }
-
-  /** Whether it is worth another look as soon as it may have settled. */
-  isYoung(unit: Unit, clock: { now(): number; mono(): number }): boolean {
-    const since = this.#sights.get(unit.id)?.since ?? clock.mono();
-    return clock.mono() - since < youngMs || clock.now() - changedAt(unit) < youngMs;
   }
 }
 

@@ -8,10 +8,11 @@ import type { Layout } from './layouts/layout.js';
 import { writerOf } from './quiet.js';
 import { openIntents } from './rollback/journal.js';
 import { finishRollbacks, rollBack } from './rollback/transaction.js';
+import { recordedBest } from './step-file.js';
 import type { Unit } from './unit.js';
 import { watchTop } from './watch.js';
 
-export interface StoreParts extends Omit<InspectorParts, 'lookAgain'> {
+export interface StoreParts extends InspectorParts {
   readonly guessed: boolean;
   /** Undefined: there is none, and none may be made. */
   readonly vault: string | undefined;
@@ -30,17 +31,13 @@ export class Store implements CheckpointStore {
   #facts: readonly CheckpointFact[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   readonly #watches = new Map<() => void, () => Promise<void>>();
-  #again: NodeJS.Timeout | undefined;
 
   constructor(parts: StoreParts) {
     this.dir = parts.dir;
     this.vault = parts.vault;
     this.guessed = parts.guessed;
     this.#parts = parts;
-    this.#inspector = new Inspector(
-      { ...parts, lookAgain: (delayMs) => this.#lookAgain(delayMs) },
-      parts.layout,
-    );
+    this.#inspector = new Inspector(parts, parts.layout);
   }
 
   get layout(): string {
@@ -124,6 +121,11 @@ export class Store implements CheckpointStore {
     });
   }
 
+  best(): Promise<string | undefined> {
+    const ids = this.#facts.map((fact) => fact.id);
+    return recordedBest(this.dir, ids);
+  }
+
   watch(changed: () => void): () => void {
     const callback = (): void => changed();
     this.#watches.set(callback, watchTop(this.dir, callback, this.#parts.notice));
@@ -136,7 +138,6 @@ export class Store implements CheckpointStore {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#again);
     const ends = [...this.#watches.values()];
     this.#watches.clear();
     await Promise.all(ends.map((end) => end()));
@@ -182,14 +183,5 @@ export class Store implements CheckpointStore {
 
   #closed(): Result<never> {
     return fail(`the checkpoint folder ${this.dir} was opened for reading only`, exitStatus.internal);
-  }
-
-  /** A watch sees nothing when a file has merely stopped changing. */
-  #lookAgain(delayMs: number): void {
-    if (this.#watches.size === 0) return;
-    clearTimeout(this.#again);
-    this.#again = setTimeout(() => {
-      for (const callback of this.#watches.keys()) callback();
-    }, delayMs + 20).unref();
   }
 }

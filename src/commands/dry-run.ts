@@ -17,7 +17,7 @@ import { systemClock } from './run-parts.js';
 /** `run --dry-run`: says what would be done; writes nothing. */
 export async function describePlan(plan: RunPlan, options: GlobalOptions): Promise<number> {
   const json = options.json === true;
-  const command = await resolveCommand(plan.argv[0], process.env, plan.cwd);
+  const command = resolveCommand(plan.argv[0], process.env, plan.cwd);
   if (!command.ok) return refuse(command.error, json);
   const name = plan.name ?? defaultRunName(plan.argv);
   const lines: Line[] = [{ tone: 'start', text: `would run ${name} in ${plan.stateDir}` }];

@@ -58,20 +58,16 @@ export function createEcho(sinks: EchoSinks, trouble: (text: string) => void): E
     attemptEnded: () => ended?.(),
     async finish(patienceMs) {
       ended?.();
-      let over = false;
-      const all = tail.then(() => {
-        over = true;
-      });
-      for (let last = -1; moved !== last && !over;) {
+      const all = tail.then(() => 'all' as const);
+      for (let last = -1; moved !== last;) {
         last = moved;
         let timer: NodeJS.Timeout | undefined;
-        await Promise.race([
-          all,
-          new Promise((resolve) => {
-            timer = setTimeout(resolve, patienceMs);
-          }),
-        ]);
+        const late = new Promise<'late'>((resolve) => {
+          timer = setTimeout(resolve, patienceMs, 'late');
+        });
+        const first = await Promise.race([all, late]);
         clearTimeout(timer);
+        if (first === 'all') break;
       }
       abort.abort();
     },

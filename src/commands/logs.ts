@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { GlobalOptions } from '../cli.js';
 import { attemptDirs } from '../engines/local/launch-record.js';
 import type { StateRecord } from '../report/status-view.js';
@@ -75,9 +76,10 @@ async function watchEnd(run: Run, attempt: number, ended: () => void): Promise<v
     const ledger = state.ok ? state.value?.state : undefined;
     const next = await exists(attemptDirOf(run.dir, attempt + 1));
     const active = await probeLock({ dir: run.dir, keepIn: run.dir });
-    if (next || ledger?.name === 'ended' || !active) return ended();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    if (next || ledger?.name === 'ended' || !active) break;
+    await sleep(300);
   }
+  ended();
 }
 
 async function describeAttempt(run: Run, attempt: number): Promise<unknown> {

@@ -1,7 +1,8 @@
 import { createConsole } from '../report/console.js';
 import type { Line } from '../report/narrate.js';
+import { openTerminalWriter } from '../util/os/terminal-writer.js';
 
-/** What the user's terminal or pipe is to trainguard: a courtesy. Losing it ends nothing. */
+/** What the user's terminal or pipe is to trainguard: a courtesy. Losing it ends nothing, and it is never waited for. */
 export interface Output {
   say(lines: readonly Line[]): void;
   /** One JSON value on a line of stdout. */
@@ -10,6 +11,8 @@ export interface Output {
   err(chunk: Uint8Array): Promise<void>;
   /** The terminal is gone (HUP): nothing is written any more. */
   detach(): void;
+  /** Waits until all is written, `patienceMs` at most. @returns whether it is */
+  finish(patienceMs: number): Promise<boolean>;
 }
 
 export interface OutputOptions {
@@ -18,36 +21,82 @@ export interface OutputOptions {
   readonly color: boolean;
 }
 
+/** What may wait for a reader that stands still; beyond it trainguard's own lines are dropped, bytes. */
+const backlogBytes = 4 * 1024 * 1024;
+
 /** Writes to stdout and stderr; EPIPE and EIO only take the stream away. */
 export function createOutput(options: OutputOptions, lost: (text: string) => void = () => undefined): Output {
-  const gone = { stdout: false, stderr: false };
-  const lose = (name: 'stdout' | 'stderr', why: string): void => {
-    if (gone[name]) return;
-    gone[name] = true;
-    lost(`${name} is gone (${why}); going on without it`);
-  };
-  for (const name of ['stdout', 'stderr'] as const) {
-    process[name].on('error', (error: Error) => lose(name, error.message));
-  }
-  const write = (name: 'stdout' | 'stderr', chunk: string | Uint8Array): Promise<void> => {
-    if (gone[name]) return Promise.resolve();
-    return new Promise((resolve) => {
-      process[name].write(chunk, () => resolve());
-    });
-  };
-  const console = createConsole((text) => void write('stderr', text), wantsColor(options.color));
+  const streams = { stdout: openStream('stdout', lost), stderr: openStream('stderr', lost) };
+  const console = createConsole((text) => void streams.stderr.write(text), wantsColor(options.color));
   return {
     say(lines) {
       if (options.quiet !== true && options.json !== true) console.say(lines);
     },
-    json: (value) => void write('stdout', `${JSON.stringify(value)}\n`),
+    json: (value) => void streams.stdout.write(`${JSON.stringify(value)}\n`),
     // with --json stdout is for JSON alone
-    out: (chunk) => write(options.json === true ? 'stderr' : 'stdout', chunk),
-    err: (chunk) => write('stderr', chunk),
+    out: (chunk) => streams[options.json === true ? 'stderr' : 'stdout'].write(chunk),
+    err: (chunk) => streams.stderr.write(chunk),
     detach() {
-      lose('stdout', 'the terminal was closed');
-      lose('stderr', 'the terminal was closed');
+      // a file (nohup.out) or a pipe goes on
+      for (const name of ['stdout', 'stderr'] as const) {
+        if (process[name].isTTY) streams[name].lose('the terminal was closed');
+      }
     },
+    async finish(patienceMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<boolean>((resolve) => {
+        timer = setTimeout(resolve, patienceMs, false);
+      });
+      const all = Promise.all([streams.stdout.drained(), streams.stderr.drained()]).then(() => true);
+      const done = await Promise.race([all, late]);
+      clearTimeout(timer);
+      return done;
+    },
+  };
+}
+
+interface Stream {
+  /** Settles when the text was taken, or is not wanted any more. Never rejects. */
+  write(chunk: string | Uint8Array): Promise<void>;
+  lose(why: string): void;
+  drained(): Promise<void>;
+}
+
+function openStream(name: 'stdout' | 'stderr', lost: (text: string) => void): Stream {
+  let gone = false;
+  let backlog = 0;
+  let lastWrite: Promise<void> = Promise.resolve();
+  let release: () => void = () => undefined;
+  const over = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const lose = (why: string): void => {
+    if (gone) return;
+    gone = true;
+    release();
+    lost(`${name} is gone (${why}); going on without it`);
+  };
+  const terminal = openTerminalWriter(name === 'stdout' ? 1 : 2);
+  process[name].on('error', (error: Error) => lose(error.message));
+  const write = (chunk: string | Uint8Array): Promise<void> =>
+    terminal
+      ? terminal.write(chunk).catch((error: unknown) => lose(String(error)))
+      : new Promise((resolve) => {
+          // a pipe's reader may stand still; its error is told by the event
+          process[name].write(chunk, () => resolve());
+        });
+  return {
+    lose,
+    write(chunk) {
+      if (gone || backlog > backlogBytes) return Promise.resolve();
+      backlog += chunk.length;
+      const written = write(chunk).finally(() => {
+        backlog -= chunk.length;
+      });
+      lastWrite = written;
+      return Promise.race([written, over]);
+    },
+    drained: () => Promise.race([lastWrite, over]),
   };
 }
 

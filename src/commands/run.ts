@@ -8,6 +8,7 @@ import { openSupervisorLog } from '../runs/supervisor-log.js';
 import { supervise } from '../supervisor/supervise.js';
 import type { Happening } from '../supervisor/parts.js';
 import { maskArgv } from '../util/mask.js';
+import { exitStatus } from '../util/result.js';
 import { aftermathOf } from './aftermath.js';
 import { describePlan } from './dry-run.js';
 import { createEcho } from './echo.js';
@@ -61,6 +62,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   const taken = await takeUp(plan, systemClock, notice);
   if (!taken.ok) return refuse(taken.error, json);
   const held = taken.value;
+  let outcome: number = exitStatus.internal;
   try {
     const supervisorLog = await openSupervisorLog(held.run.paths.log);
     log = (text) => supervisorLog.info(text);
@@ -114,9 +116,12 @@ export async function run(command: readonly string[], options: RunOptions): Prom
       });
     unlisten();
     supervisorLog.close();
-    return ended.exitCode;
+    outcome = ended.exitCode;
+    return outcome;
   } finally {
     await held.release();
+    // a pipe that nobody reads would keep the process alive for ever
+    if (!(await output.finish(echoPatienceMs))) process.exit(outcome);
   }
 }
 

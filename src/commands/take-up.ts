@@ -51,7 +51,7 @@ export async function takeUp(
   const existing = await openRun(dir);
   if (!existing.ok) return existing;
   if (!existing.value) {
-    const command = await resolveCommand(plan.argv[0], process.env, plan.cwd);
+    const command = resolveCommand(plan.argv[0], process.env, plan.cwd);
     if (!command.ok) return command;
   }
   const firstMade = await missingAncestor(plan.stateDir);
@@ -98,7 +98,7 @@ export async function takeUp(
     );
   }
   if (existing.value && !history.value.state.ledger.timing.everProgressed) {
-    const command = await resolveCommand(plan.argv[0], process.env, plan.cwd);
+    const command = resolveCommand(plan.argv[0], process.env, plan.cwd);
     if (!command.ok) return refused(command);
   }
   const store = await openStore(plan, run, clock, notice);

@@ -1,13 +1,15 @@
 import { mapJson } from './json-lines.js';
 import type { ConfigSource } from './locate.js';
 
+type Path = readonly (string | number)[];
+
 /**
  * The line, from 1, on which a key stands; undefined if it cannot be told, since a wrong line is worse than none.
  * @param path the keys from the top of the file; numbers are members of lists
  */
 export function lineOf(
   { format, text }: Pick<ConfigSource, 'format' | 'text'>,
-  path: readonly (string | number)[],
+  path: Path,
 ): number | undefined {
   if (path.length === 0) return undefined;
   switch (format) {
@@ -25,50 +27,53 @@ export function lineOf(
 /** The line, from 1, of an offset. */
 export const lineAt = (text: string, offset: number): number => text.slice(0, offset).split('\n').length;
 
-/** Block style, by indentation; what stands in `{…}` or `[…]` is looked for on the line of its parent. */
-function yamlLine(lines: readonly string[], path: readonly (string | number)[]): number | undefined {
-  let from = 0;
-  let to = lines.length;
-  let found: number | undefined;
-  for (const part of path) {
-    const block = lines.slice(from, to);
-    const first = block.find((line) => /^\s*[^\s#]/.test(line));
-    if (first === undefined) return found;
-    const indent = first.search(/\S/);
-    const starts = block.flatMap((line, index) =>
-      line.search(/\S/) === indent && !line.trimStart().startsWith('#') ? [index] : [],
-    );
-    const start =
-      typeof part === 'number' ? starts[part] : starts.find((index) => yamlKey(block[index] ?? '') === part);
-    if (start === undefined) return found === undefined ? undefined : inFlow(lines, found, part);
-    const next = starts.find((index) => index > start) ?? block.length;
-    found = from + start;
-    to = from + next;
-    from = found + 1;
-    // `- match:` holds a key on the line of its dash
-    if (typeof part === 'number') return path.length === path.indexOf(part) + 1 ? found + 1 : memberLine(lines, found, to, path.slice(path.indexOf(part) + 1)); // prettier-ignore
+/** Block style, by indentation. What stands in `{…}` or `[…]` is on the line of the deepest key above it, if it is seen there. */
+function yamlLine(lines: readonly string[], path: Path): number | undefined {
+  const numbers = mapYaml(lines);
+  for (let depth = path.length; depth > 0; depth--) {
+    const number = numbers.get(JSON.stringify(path.slice(0, depth)));
+    if (number === undefined) continue;
+    const inside = path[depth];
+    const isThere = typeof inside !== 'string' || (lines[number - 1] ?? '').includes(inside);
+    return isThere ? number : undefined;
   }
-  return found === undefined ? undefined : found + 1;
+  const first = lines.findIndex((line) => typeof path[0] === 'string' && line.includes(`"${path[0]}"`));
+  return first === -1 ? undefined : first + 1;
 }
 
-/** Inside a list member: the dash counts as indentation. */
-function memberLine(
-  lines: readonly string[],
-  from: number,
-  to: number,
-  rest: readonly (string | number)[],
-): number {
-  const member = lines.slice(from, to).map((line, index) => (index === 0 ? line.replace('-', ' ') : line));
-  return from + (yamlLine(member, rest) ?? 1);
+/** Line numbers of keys and list members, by `JSON.stringify` of their path. */
+function mapYaml(lines: readonly string[]): Map<string, number> {
+  const numbers = new Map<string, number>();
+  const counts = new Map<string, number>();
+  let open: { readonly indent: number; readonly part: string | number }[] = [];
+  const enter = (indent: number, part: string | number, number: number): void => {
+    open.push({ indent, part });
+    numbers.set(JSON.stringify(open.map((one) => one.part)), number);
+  };
+  for (const [index, line] of lines.entries()) {
+    let indent = line.search(/[^ ]/);
+    if (indent === -1 || line[indent] === '#') continue;
+    for (let dash = /^- +/.exec(line.slice(indent)); dash; dash = /^- +/.exec(line.slice(indent))) {
+      // the dashes of a list may stand as far left as the key that holds it
+      open = open.filter(
+        (one) => one.indent < indent || (one.indent === indent && typeof one.part === 'string'),
+      );
+      const parent = JSON.stringify(open.map((one) => one.part));
+      const count = counts.get(parent) ?? 0;
+      counts.set(parent, count + 1);
+      enter(indent, count, index + 1);
+      indent += dash[0].length;
+    }
+    const key = /^(?:"([^"]*)"|'([^']*)'|([^\s"'#{[][^:#]*?))\s*:(?:\s|$)/.exec(line.slice(indent));
+    if (!key) continue;
+    open = open.filter((one) => one.indent < indent);
+    enter(indent, key[1] ?? key[2] ?? key[3] ?? '', index + 1);
+  }
+  return numbers;
 }
-
-const yamlKey = (line: string): string | undefined => /^\s*["']?([^"':#]+?)["']?\s*:(?:\s|$)/.exec(line)?.[1];
-
-const inFlow = (lines: readonly string[], line: number, part: string | number): number | undefined =>
-  typeof part === 'string' && (lines[line] ?? '').includes(part) ? line + 1 : undefined;
 
 /** By `[section]` headers and `key =` lines; dotted keys too. */
-function tomlLine(lines: readonly string[], path: readonly (string | number)[]): number | undefined {
+function tomlLine(lines: readonly string[], path: Path): number | undefined {
   const wanted = path.filter((part) => typeof part === 'string');
   const index = path.find((part) => typeof part === 'number') ?? 0;
   let section: string[] = [];

@@ -27,7 +27,10 @@ const oneOf = <const T extends readonly [string, ...string[]]>(
 const durationError =
   "must be a time such as '500ms', '30s', '5m' or '2h', or a number of seconds, up to 24 days";
 const durationText = z.union(
-  [z.string().regex(/^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$/), z.number().nonnegative()],
+  [
+    z.string().regex(/^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$/, { error: durationError }),
+    z.number().min(0, { error: durationError }),
+  ],
   {
     error: durationError,
   },

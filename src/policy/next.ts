@@ -13,7 +13,7 @@ import type { Step } from './step.js';
 /** Starts the attempt that the ledger names. */
 export function launch(ledger: Ledger, resume: CheckpointFact | undefined, now: Instant): Step {
   const counted = { ...ledger, launched: ledger.launched + 1, lastLaunched: ledger.attempt };
-  const last = ledger.launched > 0 ? ledger.failures.at(-1) : undefined;
+  const last = ledger.failures.at(-1);
   const step = resume?.step ?? resume?.number;
   return {
     state: {

@@ -33,7 +33,9 @@ export function checkHealth(next: ProgressDraft, before: Progress, heartbeat: He
       checkSpike(next, before, loss);
       next.loss = loss;
       next.badLosses = 0;
-      next.recentLosses = [...before.recentLosses.slice(1 - mostLosses), loss];
+      const recent = before.recentLosses.slice(1 - mostLosses);
+      recent.push(loss);
+      next.recentLosses = recent;
     } else if (!(again && before.badLosses > 0)) next.badLosses++;
   }
   if (gradNorm !== undefined) {

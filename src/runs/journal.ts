@@ -36,6 +36,7 @@ export class Journal<T> {
   #count: number;
   /** Bytes beyond `#size` may be left of an append that failed. */
   #dirty = false;
+  #closed = false;
   /** What the file holds if a compaction that failed got as far as replacing it. */
   #maybe: { readonly size: number; readonly count: number } | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -55,12 +56,15 @@ export class Journal<T> {
     try {
       if (torn.length > 0) await writeFileAtomic(await freeName(file.replace(/(\.jsonl)?$/, '.torn')), torn);
       const handle = await files.open(file, constants.O_RDWR | constants.O_CREAT, 0o600);
-      if (torn.length > 0) {
-        await handle.truncate(size);
-        await handle.sync();
+      const journal = new Journal<T>(file, handle, size, entries.length);
+      try {
+        if (torn.length > 0) await journal.#cutBack();
+        await syncDir(path.dirname(file));
+      } catch (error) {
+        await handle.close();
+        throw error;
       }
-      await syncDir(path.dirname(file));
-      return ok({ entries, journal: new Journal<T>(file, handle, size, entries.length) });
+      return ok({ entries, journal });
     } catch (error) {
       return refused(`open the journal ${file}`, error);
     }
@@ -117,8 +121,12 @@ export class Journal<T> {
     });
   }
 
-  async close(): Promise<void> {
-    await this.#inTurn(() => this.#handle.close());
+  /** Closes the file; calling it twice does nothing. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#closed) await this.#handle.close();
+      this.#closed = true;
+    });
   }
 
   /** After a compaction: the handle must be the file that now bears the name, or appends would go nowhere. */

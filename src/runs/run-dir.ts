@@ -146,7 +146,13 @@ export async function listRuns(stateDir: string): Promise<Result<readonly Listed
 
 /** Takes away what was made for a run that came to nothing, and the folders above it that are empty again. */
 async function undo(unborn: string, made: string | undefined): Promise<void> {
-  await fs.rm(unborn, { recursive: true, force: true });
+  try {
+    await fs.rm(unborn, { recursive: true, force: true });
+  } catch (error) {
+    // a file stands where the state folder should be: nothing was made
+    if (errorCode(error) === 'ENOTDIR') return;
+    throw error;
+  }
   let dir = path.dirname(unborn);
   for (; made !== undefined && dir.length >= made.length; dir = path.dirname(dir)) {
     try {

@@ -25,7 +25,12 @@ export interface Loop {
   /** Calls back once, unless the run ends first. */
   timer(delayMs: number, callback: () => void): void;
   sawCheckpoints(checkpoints: readonly CheckpointFact[]): void;
+  /** A checkpoint's standing was recorded. */
+  marked(id: string, standing: CheckpointFact['standing']): void;
 }
+
+/** How old what was published may be while nothing changes, ms. */
+const refreshMs = 30_000;
 
 /** A supervisor at work. */
 export interface Supervisor {
@@ -48,6 +53,9 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   let state = initial;
   let stopAsked = false;
   let checkpoints: Live['checkpoints'];
+  let lastSeen: readonly CheckpointFact[] = [];
+  let said: Live | undefined;
+  let saidMono = 0;
   const work = new Set<Promise<void>>();
   const timers = new Set<() => void>();
   let failWith: (bug: unknown) => void = () => undefined;
@@ -57,7 +65,7 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   const loop: Loop = {
     parts,
     now: () => ({ at: parts.clock.now(), mono: parts.clock.mono() }),
-    post: (event) => queue.push({ ...event, ...loop.now() } as Event),
+    post: (event) => queue.push({ ...event, ...loop.now() }),
     state: () => state,
     attempt: undefined,
     keep(promise) {
@@ -72,9 +80,13 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
       timers.add(cancel);
     },
     sawCheckpoints(seen) {
+      lastSeen = seen;
       const latest = seen.findLast((c) => isUsable(c.standing));
       const safe = seen.findLast((c) => c.standing === 'safe');
       checkpoints = { ...(latest && { latest }), ...(safe && { safe }) };
+    },
+    marked(id, standing) {
+      loop.sawCheckpoints(lastSeen.map((one) => (one.id === id ? { ...one, standing } : one)));
     },
   };
 
@@ -136,8 +148,16 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
     else performEffect(loop, effect);
   }
 
+  /** Says what is true now; where nothing changed only now and then, for those who ask how fresh it is. */
   function publish(): void {
-    parts.publish({ state, ...loop.attempt?.live(), ...(checkpoints && { checkpoints }) });
+    const mono = parts.clock.mono();
+    const live: Live = { state, ...loop.attempt?.live(), ...(checkpoints && { checkpoints }) };
+    const news =
+      live.state !== said?.state || live.progress !== said.progress || live.checkpoints !== said.checkpoints;
+    if (!news && mono - saidMono < refreshMs) return;
+    said = live;
+    saidMono = mono;
+    parts.publish(live);
   }
 
   // requests are looked for as long as the run lasts, also while it waits; a worker's own clock ticks in its watch

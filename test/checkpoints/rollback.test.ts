@@ -186,7 +186,7 @@ describe('a rollback', () => {
 function run(
   what: 'rollback' | 'recover',
   dir: string,
-  cut: number,
+  cut: number | string,
 ): { status: number | null; stderr: string } {
   return spawnSync(process.execPath, [child, what, dir, String(cut)], { encoding: 'utf8', timeout: 20_000 });
 }

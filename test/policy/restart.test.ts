@@ -91,6 +91,24 @@ describe('a run that is started again after it ended', () => {
     );
   });
 
+  it('numbers go on, though it was stopped again before it launched anything', () => {
+    const sim = simulate();
+    sim.start();
+    sim.stop();
+    sim.exit({ failure: failure('killed') });
+    for (let n = 0; n < 2; n++) {
+      sim.hold('inspect');
+      sim.start();
+      sim.stop();
+    }
+    sim.release();
+    sim.start();
+    assert.deepEqual(
+      sim.launches.map(({ attempt }) => attempt),
+      [0, 1],
+    );
+  });
+
   it('measures how far is far by what is in the folder now', () => {
     const sim = simulate();
     sim.folder = [saved(900)];
@@ -158,8 +176,10 @@ describe('a supervisor that begins where another one died', () => {
   it('with a worker under way: waits to be told how it ended', () => {
     const sim = simulate();
     sim.start();
+    const { at, mono } = sim.journal.at(-1)!;
     assert.deepEqual(sim.post({ type: 'started', bootId: 'boot-2' }), []);
-    assert.equal(sim.state.name, 'running');
+    assert.ok(sim.state.name === 'running');
+    assert.deepEqual(sim.state.since, { at, mono });
   });
 });
 

@@ -24,6 +24,17 @@ describe('a run that ends well', () => {
     );
   });
 
+  it('proves no checkpoint that it did not write', () => {
+    const sim = simulate();
+    sim.folder = [saved(20), saved(40, 'verified', { ours: false })];
+    sim.start();
+    sim.exit({ exit: code(0), failure: failure('success'), summary: steps(1, 40) });
+    assert.deepEqual(
+      sim.folder.map(({ standing }) => standing),
+      ['safe', 'verified'],
+    );
+  });
+
   it('completes though its folder cannot be read at the end', () => {
     const sim = simulate();
     sim.start();
@@ -38,8 +49,9 @@ describe('a run that ends well', () => {
     sim.start();
     sim.progress(1, 50, [20, 40]);
     sim.folder.push(saved(50, 'corrupt'));
-    sim.exit({ exit: killedBy('SIGKILL', 9), failure: failure('host-memory'), summary: steps(1, 50) });
-    assert.equal(sim.state.name, 'running');
+    const killed = failure('host-memory', { advice: 'use a smaller batch' });
+    sim.exit({ exit: killedBy('SIGKILL', 9), failure: killed, summary: steps(1, 50) });
+    assert.ok(sim.state.name === 'running');
     assert.deepEqual(
       sim.effects.map(({ type }) => type),
       ['inspect', 'launch', 'inspect', 'roll-back', 'wait', 'inspect', 'check-host', 'launch'],
@@ -50,17 +62,20 @@ describe('a run that ends well', () => {
       resume: { path: '/ckpts/checkpoint-40', step: 40 },
       lastFailure: 'host-memory',
     });
-    const { kind, step, rolledBackTo, quarantined, action } = sim.lastFailure();
-    assert.deepEqual(
-      { kind, step, rolledBackTo, quarantined },
-      {
-        kind: 'host-memory',
-        step: 50,
-        rolledBackTo: { id: 'checkpoint-40', step: 40 },
-        quarantined: ['checkpoint-50'],
-      },
-    );
-    assert.match(action, /^free retry/);
+    assert.ok(sim.state.resume?.id === 'checkpoint-40' && sim.state.pid === 1001);
+    assert.deepEqual(sim.lastFailure(), {
+      attempt: 0,
+      at: sim.journal.find(({ type }) => type === 'exited')?.at,
+      kind: 'host-memory',
+      reason: 'it was host-memory',
+      advice: 'use a smaller batch',
+      evidence: [],
+      exit: killedBy('SIGKILL', 9),
+      step: 50,
+      action: 'free retry: an outage of host-memory is waited out for 2h 00m at most',
+      quarantined: ['checkpoint-50'],
+      rolledBackTo: { id: 'checkpoint-40', step: 40 },
+    });
 
     sim.progress(41, 60);
     sim.exit({ exit: code(0), failure: failure('success'), summary: steps(41, 60) });
@@ -71,6 +86,17 @@ describe('a run that ends well', () => {
 });
 
 describe('backoff', () => {
+  it('says until when it waits', () => {
+    const sim = simulate();
+    sim.start();
+    sim.hold('wait');
+    sim.exit({ failure: exception() });
+    const { at, mono } = sim.journal.at(-1)!;
+    assert.ok(sim.state.name === 'backing-off');
+    const { delayMs, until } = sim.state;
+    assert.deepEqual([delayMs, until], [10_000, { at: at + 10_000, mono: mono + 10_000 }]);
+  });
+
   it('doubles from the first delay to the longest, and starts anew after getting further', () => {
     const sim = simulate({ maxRetries: 20 });
     sim.start();
@@ -176,6 +202,7 @@ describe('the retry budget', () => {
     sim.exit({ failure: exception(), summary: steps(1, 20) });
     sim.progress(21, 40, [40]);
     sim.exit({ failure: failure('network'), summary: steps(21, 40) });
+    assert.equal(sim.state.name, 'running');
     sim.progress(41, 60, [60]);
     sim.exit({ failure: failure('network'), summary: steps(41, 60) });
     assert.equal(sim.ended().outcome, 'failed');

@@ -39,9 +39,57 @@ describe('a training that goes bad', () => {
     const sim = simulate();
     sim.start();
     sim.folder = [saved(20), saved(40), saved(60), saved(75)];
+    sim.hold('roll-back');
     sim.goBad(nan(60), steps(1, 80));
-    assert.deepEqual(sim.launches[1]?.resume, { path: '/ckpts/checkpoint-40', step: 40 });
-    assert.deepEqual(sim.quarantined, ['checkpoint-75', 'checkpoint-60']);
+    assert.ok(sim.state.name === 'rolling-back');
+    assert.equal(sim.state.reason, 'the training was bad from step 60 on');
+    assert.deepEqual(sim.effects.slice(-3), [
+      { type: 'mark', id: 'checkpoint-60', standing: 'tainted', why: 'the loss is NaN' },
+      { type: 'mark', id: 'checkpoint-75', standing: 'tainted', why: 'the loss is NaN' },
+      {
+        type: 'roll-back',
+        target: 'checkpoint-40',
+        moves: ['checkpoint-75', 'checkpoint-60'],
+        reason: 'the training was bad from step 60 on',
+      },
+    ]);
+    assert.equal(sim.state.ledger.furthest?.step, 40);
+  });
+
+  it('goes by the numbers of names where no step was seen', () => {
+    const unseen = [saved(20), saved(40), saved(60)].map(({ step: _step, ...fact }) => fact);
+    const sim = simulate();
+    sim.start();
+    sim.folder = unseen;
+    sim.goBad(nan(50), steps(1, 61));
+    const launch = sim.launches[1];
+    assert.deepEqual(launch?.resume, { path: '/ckpts/checkpoint-40', step: 40 });
+    assert.deepEqual(launch.hints, { failStep: 50, skipFromStep: 40, skipToStep: 50 });
+    assert.deepEqual(sim.lastFailure().rolledBackTo, { id: 'checkpoint-40', step: 40 });
+  });
+
+  it('marks what it tainted once, though it cannot be moved', () => {
+    const sim = simulate({ rollbackEnabled: false });
+    sim.start();
+    sim.folder = [saved(20), saved(40)];
+    sim.goBad(nan(30), steps(1, 41));
+    assert.equal(sim.effects.filter(({ type }) => type === 'mark').length, 1);
+  });
+
+  it('that ends by itself is known to be bad at its last step; a rule to retry just retries', () => {
+    const folder = [saved(20), saved(40), saved(60)];
+    const exit = { exit: code(3), summary: steps(1, 60) };
+    const sim = simulate();
+    sim.start();
+    sim.folder = folder;
+    sim.exit({ ...exit, failure: failure('numeric') });
+    assert.equal(sim.launches[1]?.resume?.step, 40);
+
+    const ruled = simulate();
+    ruled.start();
+    ruled.folder = folder;
+    ruled.exit({ ...exit, failure: failure('numeric', { ruled: 'retry' }) });
+    assert.equal(ruled.launches[1]?.resume?.step, 60);
   });
 
   it('does not refill the budget by what it saved while it was bad', () => {
@@ -323,6 +371,8 @@ describe('isFurther', () => {
     assert.equal(isFurther(saved(10, 'verified', { number: 1 }), saved(9, 'verified', { number: 2 })), true);
     assert.equal(isFurther(numbered, saved(40)), true);
     assert.equal(isFurther(numbered, saved(50)), false);
+    assert.equal(isFurther(numbered, savedWithoutStep('young', 2_000_000)), false);
+    assert.equal(isFurther(savedWithoutStep('young', 2_000_000), numbered), true);
     assert.equal(isFurther(savedWithoutStep('b', 2), savedWithoutStep('a', 1)), true);
     assert.equal(isFurther(savedWithoutStep('b', 1), savedWithoutStep('a', 1)), false);
   });

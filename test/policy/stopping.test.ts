@@ -212,6 +212,26 @@ describe('a stop request to a living worker', () => {
     assert.ok(last?.type === 'stop-worker' && last.graceMs === 80_000);
   });
 
+  it('knows on, while it stops, what it resumed from and what could not be killed', () => {
+    const sim = simulate();
+    sim.folder = [saved(20)];
+    sim.start();
+    sim.post({ type: 'stuck', pid: 9, wchan: 'nfs_wait' });
+    sim.pass(5000);
+    sim.stop();
+    const { at, mono } = sim.journal.at(-1)!;
+    const { ledger: _ledger, ...state } = sim.state;
+    assert.deepEqual(state, {
+      name: 'stopping',
+      pid: 1000,
+      since: { at, mono },
+      cause: { type: 'person', by: 'interrupt' },
+      forced: false,
+      resume: sim.folder[0],
+      stuck: { pid: 9, wchan: 'nfs_wait' },
+    });
+  });
+
   it('a hang is stopped with a stack dump; a process that cannot be killed is named', () => {
     const sim = simulate();
     sim.start();
@@ -282,6 +302,19 @@ describe('preemption', () => {
     preempt(sim);
     assert.deepEqual([sim.ended().outcome, sim.ended().exitCode], ['failed', 1]);
     assert.match(sim.ended().reason, /preempted 5 times in a row without any progress/);
+  });
+
+  it('fails with 1, not with the status of an earlier failure', () => {
+    const sim = simulate();
+    sim.start();
+    sim.exit({ exit: code(7), failure: exception() });
+    for (let n = 0; n < 5; n++) {
+      if (sim.state.name !== 'running') sim.start();
+      sim.stop('preemption');
+      sim.exit({ exit: killedBy('SIGTERM', 15), failure: failure('killed') });
+    }
+    assert.deepEqual([sim.ended().outcome, sim.ended().exitCode], ['failed', 1]);
+    assert.equal(sim.ended().at, sim.journal.at(-1)?.at);
   });
 
   it('progress ends the row, also that of an attempt which then crashed', () => {

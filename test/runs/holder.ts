@@ -15,14 +15,14 @@ export class Holder {
   readonly child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  private constructor(mode: string) {
+  private constructor() {
     const script = fileURLToPath(new URL('./lock-holder.js', import.meta.url));
-    this.child = spawn(process.execPath, [script, mode], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = readline.createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
   }
 
-  static async start(mode: 'usual' | 'no-abstract' = 'usual'): Promise<Holder> {
-    const holder = new Holder(mode);
+  static async start(): Promise<Holder> {
+    const holder = new Holder();
     await holder.#answer();
     return holder;
   }
@@ -31,8 +31,9 @@ export class Holder {
     return this.child.pid ?? 0;
   }
 
-  async acquire(request: LockRequest): Promise<Said> {
-    this.child.stdin!.write(`${JSON.stringify({ acquire: request })}\n`);
+  /** `no-abstract`: as where there are no abstract sockets. */
+  async acquire(request: LockRequest, mode: 'usual' | 'no-abstract' = 'usual'): Promise<Said> {
+    this.child.stdin!.write(`${JSON.stringify({ acquire: request, mode })}\n`);
     return this.#answer();
   }
 

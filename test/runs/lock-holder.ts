@@ -2,15 +2,15 @@
 import readline from 'node:readline';
 import { acquireLock, type Lock, type LockRequest } from '../../src/util/os/lock.js';
 
-// what a system without abstract sockets and without /proc/self/fd does
-if (process.argv[2] === 'no-abstract') Object.defineProperty(process, 'platform', { value: 'darwin' });
-
+const real = process.platform;
 let lock: Lock | undefined;
 const say = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 say({ ready: true });
 for await (const line of readline.createInterface({ input: process.stdin })) {
-  const order = JSON.parse(line) as { acquire?: LockRequest };
+  const order = JSON.parse(line) as { acquire?: LockRequest; mode?: string };
   if (order.acquire) {
+    // what a system without abstract sockets and without /proc/self/fd does
+    Object.defineProperty(process, 'platform', { value: order.mode === 'no-abstract' ? 'darwin' : real });
     const result = await acquireLock(order.acquire);
     if (result.ok) lock = result.value;
     say(result.ok ? { won: true } : { won: false, ...result.error });

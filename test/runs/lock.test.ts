@@ -25,8 +25,8 @@ afterEach(async () => {
   await fs.rm(base, { recursive: true });
 });
 
-const holder = async (mode?: 'usual' | 'no-abstract'): Promise<Holder> => {
-  const one = await Holder.start(mode);
+const holder = async (): Promise<Holder> => {
+  const one = await Holder.start();
   holders.push(one);
   return one;
 };
@@ -81,43 +81,42 @@ test('another path to the same folder is the same folder', async () => {
   await refusal(ofRun(path.join(base, 'alias')));
 });
 
-for (const mode of ['usual', 'no-abstract'] as const) {
-  test(`it is free the instant a killed holder is dead (${mode})`, async () => {
-    const dir = await folder('run');
-    for (let round = 0; round < 3; round++) {
-      const [one, two] = [await holder(mode), await holder(mode)];
-      assert.equal((await one.acquire(ofRun(dir))).won, true);
-      assert.equal((await two.acquire(ofRun(dir))).won, false);
-      await one.kill();
-      assert.equal((await two.acquire(ofRun(dir))).won, true);
-      await two.kill();
-    }
-    await take(ofRun(dir));
-    // what the killed left is swept
-    assert.equal((await fs.readdir(path.join(dir, 'lock'))).length, 2);
-  });
+test('it is free the instant a killed holder is dead', async () => {
+  const dir = await folder('run');
+  let waiting = await holder();
+  for (const mode of ['usual', 'no-abstract'] as const) {
+    const one = waiting;
+    waiting = await holder();
+    assert.equal((await one.acquire(ofRun(dir), mode)).won, true);
+    assert.equal((await waiting.acquire(ofRun(dir), mode)).won, false);
+    await one.kill();
+    assert.equal((await waiting.acquire(ofRun(dir), mode)).won, true);
+    await waiting.release();
+  }
+  assert.equal((await waiting.acquire(ofRun(dir))).won, true);
+  await waiting.kill();
+  await take(ofRun(dir));
+  // what the killed left is swept: a claim and its socket are ours
+  assert.equal((await fs.readdir(path.join(dir, 'lock'))).length, 2);
+});
 
-  test(`of many at the same instant exactly one wins (${mode})`, async () => {
-    const dir = await folder('run');
-    const crowd = await Promise.all(Array.from({ length: 24 }, () => holder(mode)));
-    for (let round = 0; round < 4; round++) {
-      const said = await Promise.all(crowd.map((one) => one.acquire(ofRun(dir))));
-      const winners = crowd.filter((_, i) => said[i]?.won);
-      assert.equal(winners.length, 1, `round ${round}: ${winners.length} winners; ${JSON.stringify(said)}`);
-      const [winner] = winners;
-      for (const { won, exit, message } of said.filter(({ won }) => !won)) {
-        assert.deepEqual([won, exit], [false, 75]);
-        assert.ok(message?.includes(`pid ${winner!.pid} `), message);
-      }
-      // every other time the next crowd meets a corpse's leftovers
-      if (round % 2 === 0) await winner!.release();
-      else {
-        await winner!.kill();
-        crowd.splice(crowd.indexOf(winner!), 1);
-      }
+test('of many at the same instant exactly one wins', async () => {
+  const dir = await folder('run');
+  const crowd = await Promise.all(Array.from({ length: 22 }, () => holder()));
+  for (const mode of ['usual', 'no-abstract', 'no-abstract', 'usual'] as const) {
+    const said = await Promise.all(crowd.map((one) => one.acquire(ofRun(dir), mode)));
+    const winners = crowd.filter((_, i) => said[i]?.won);
+    assert.equal(winners.length, 1, `${mode}: ${winners.length} winners; ${JSON.stringify(said)}`);
+    const [winner] = winners;
+    for (const { won, exit, message } of said.filter(({ won }) => !won)) {
+      assert.deepEqual([won, exit], [false, 75]);
+      assert.ok(message?.includes(`pid ${winner!.pid} `), message);
     }
-  });
-}
+    // the next crowd meets a corpse's leftovers
+    await winner!.kill();
+    crowd.splice(crowd.indexOf(winner!), 1);
+  }
+});
 
 test('a stopped holder still holds, and is named by its claim file', async () => {
   const dir = await folder('run');
@@ -138,8 +137,8 @@ test('long paths with a common prefix are different folders, and their sockets c
   const [one, two] = [await folder(path.join(long, 'a')), await folder(path.join(long, 'b'))];
   await take(ofRun(one, 'a'));
   await take(ofRun(two, 'b'));
-  const away = await holder('no-abstract');
-  assert.match((await away.acquire(ofRun(one))).message ?? '', /run a is already supervised/);
+  const away = await holder();
+  assert.match((await away.acquire(ofRun(one), 'no-abstract')).message ?? '', /run a is already supervised/);
   const short = await openShortDir(path.join(two, 'lock'));
   const [sock] = (await fs.readdir(path.join(two, 'lock'))).filter((name) => name.endsWith('.sock'));
   const answer = await ask(short.address(sock ?? ''));
@@ -214,19 +213,19 @@ for (const mode of ['usual', 'no-abstract'] as const) {
     const outer = await folder('ckpts');
     const inner = await folder('ckpts/deep/inner');
     const sibling = await folder('ckpts-2');
-    const other = await holder(mode);
-    assert.equal((await other.acquire(ofCheckpoints(outer, 'first'))).won, true);
-    const mine = await holder(mode);
-    const said = await mine.acquire(ofCheckpoints(inner, 'second'));
+    const other = await holder();
+    assert.equal((await other.acquire(ofCheckpoints(outer, 'first'), mode)).won, true);
+    const mine = await holder();
+    const said = await mine.acquire(ofCheckpoints(inner, 'second'), mode);
     assert.equal(said.exit, 75);
     assert.match(said.message ?? '', /inner and .*ckpts overlap, which is in use by run first \(pid/);
     await assert.rejects(fs.stat(path.join(path.dirname(inner), '.inner.trainguard')), { code: 'ENOENT' });
-    assert.equal((await mine.acquire(ofCheckpoints(sibling, 'second'))).won, true);
+    assert.equal((await mine.acquire(ofCheckpoints(sibling, 'second'), mode)).won, true);
     await mine.release();
     await other.kill();
-    assert.equal((await mine.acquire(ofCheckpoints(inner, 'second'))).won, true);
-    const third = await holder(mode);
-    assert.match((await third.acquire(ofCheckpoints(outer))).message ?? '', /in use by run second/);
+    assert.equal((await mine.acquire(ofCheckpoints(inner, 'second'), mode)).won, true);
+    const third = await holder();
+    assert.match((await third.acquire(ofCheckpoints(outer), mode)).message ?? '', /in use by run second/);
     // only the live one is listed
     assert.equal((await fs.readdir(path.join(base, 'registry'))).length, 1);
   });

@@ -27,7 +27,7 @@ export function createLineSplitter(deliver: (line: string) => void, afterCr = fa
 
   const keep = (chunk: Buffer, from: number, to: number): void => {
     pending += to - from;
-    if (carried >= maxLineBytes || to === from) return;
+    if (to === from) return;
     carry ??= Buffer.allocUnsafe(maxLineBytes);
     carried += chunk.copy(carry, carried, from, Math.min(to, from + maxLineBytes - carried));
   };

@@ -75,7 +75,7 @@ export async function probeLock(what: Pick<LockRequest, 'dir' | 'keepIn'>): Prom
 }
 
 /** How long it may take until it is settled who of several gets it; each needs a few ms. */
-const patienceMs = 10_000;
+const patienceMs = 20_000;
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 20));
 
 type Round = { readonly lock: Lock } | { readonly rival: Rival };

@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   rmdirSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
@@ -61,6 +62,8 @@ for (const shell of shells) {
       runShim(shell, path.join(dir, name), argv);
     assert.equal(await status('0', ['true']), 0);
     assert.equal(await status('1', ['sh', '-c', 'exit 1']), 1);
+    const sizes = ['pid', 'exit'].map((name) => statSync(path.join(dir, '1', name)).size);
+    assert.deepEqual(sizes, [1024, 256], 'written in place');
     assert.equal(await status('127', ['./not-there']), 127);
     assert.match(readFileSync(path.join(dir, '127', 'err.log'), 'utf8'), /not-there/);
     assert.equal(await status('126', ['/etc/passwd']), 126);

@@ -118,6 +118,19 @@ sys.exit(3)`);
     assert.equal(lives(Number(await said(/^\d+$/))), false);
   });
 
+  test('a grandchild of the session with neither marker nor log is gone at the end', async (t) => {
+    const { worker, said } = await launch(
+      t,
+      python(`import os, subprocess, sys
+quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={})
+child = subprocess.Popen(['sleep', '60'], **quiet)
+print(child.pid, flush=True)
+sys.exit(3)`),
+    );
+    await worker.ended;
+    assert.equal(lives(Number(await said(/^\d+$/))), false);
+  });
+
   test('one with neither marker nor log, but a descendant when the stop came, is gone at the end', async (t) => {
     const null3 = 'stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}';
     const script = leaving(null3)[2]!.replace('sys.exit(3)', 'import time; time.sleep(60)');
@@ -209,7 +222,14 @@ sys.exit(1)`),
     }
     const { rmdirSync } = await import('node:fs');
     const thaw = (): void => writeFileSync(`${group}/freezer.state`, 'THAWED');
-    const { worker, said, stuck } = await launch(t, ['sh', '-c', 'echo on; sleep 60']);
+    let waits = 0;
+    const after = (delayMs: number, callback: () => void): (() => void) => {
+      waits++;
+      const timer = setTimeout(callback, delayMs);
+      return () => clearTimeout(timer);
+    };
+    const clock = { now: () => Date.now(), mono, after };
+    const { worker, said, stuck } = await launch(t, ['sh', '-c', 'echo on; sleep 60'], { engine: { clock } });
     await said(/on/);
     writeFileSync(`${group}/tasks`, String(worker.pid));
     writeFileSync(`${group}/freezer.state`, 'FROZEN');
@@ -222,6 +242,8 @@ sys.exit(1)`),
     worker.kill();
     await until('it is told', () => stuck.length > 0);
     assert.equal(stuck[0]?.[0], worker.pid);
+    const waited = waits;
+    await until('it is struck again', () => waits > waited + 8);
     assert.ok(lives(worker.pid));
     thaw();
     assert.equal((await worker.ended).type, 'signal');

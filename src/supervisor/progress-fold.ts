@@ -1,0 +1,59 @@
+import { extend, fold, noteLife, startProgress, summarize } from '../progress/fold.js';
+import { parseHeartbeats } from '../progress/heartbeat.js';
+import type { HealthFinding, Progress } from '../progress/types.js';
+import type { LogOffsets } from './ports.js';
+import type { Loop } from './supervise.js';
+
+/** An attempt's heartbeats, folded as they come. */
+export interface ProgressFold {
+  readonly progress: Progress;
+  /** @param offsets how far the logs were read before this line */
+  line(text: string, offsets: LogOffsets): void;
+  /** The checkpoint folder grew: the worker lives. */
+  grew(): void;
+  /** Takes back time that must not be held against the worker, ms. */
+  extend(ms: number): void;
+}
+
+/** Folds lines, and tells the policy what is new about the attempt as a whole; single heartbeats are no events. */
+export function createProgressFold(loop: Loop): ProgressFold {
+  let progress = startProgress(loop.now());
+  let told = { first: false, step: false };
+  let finding: HealthFinding | undefined;
+
+  function tell(): void {
+    const first = progress.lastProgressMono !== undefined;
+    const step = progress.firstStep !== undefined;
+    if ((first && !told.first) || (step && !told.step)) {
+      loop.post({ type: 'progressed', summary: summarize(progress) });
+    }
+    told = { first, step };
+    if (progress.unhealthy && progress.unhealthy !== finding) {
+      finding = progress.unhealthy;
+      loop.post({ type: 'unhealthy', finding });
+    }
+  }
+
+  return {
+    get progress() {
+      return progress;
+    },
+    line(text, offsets) {
+      const now = loop.now();
+      progress = noteLife(progress, now);
+      const heartbeats = parseHeartbeats(text);
+      if (heartbeats.length === 0) return;
+      for (const heartbeat of heartbeats) {
+        progress = fold(progress, heartbeat, now);
+        loop.parts.heartbeat(heartbeat, now.at, offsets);
+      }
+      tell();
+    },
+    grew() {
+      progress = noteLife(progress, loop.now(), 'checkpoint-growth');
+    },
+    extend(ms) {
+      progress = extend(progress, ms);
+    },
+  };
+}
