@@ -6,6 +6,7 @@ import { formatBytes } from '../util/text.js';
 import type { Layout } from './layouts/layout.js';
 import { isTemporary, parseName } from './layouts/names.js';
 import { sizeOf, type Unit } from './unit.js';
+import { promises } from './verify/formats.js';
 
 /** Larger ones are judged by structure: reading them takes longer than a restart should. */
 const deepLimitBytes = 20 * 1024 ** 3;
@@ -43,18 +44,16 @@ export function incomplete(
   return missingPart(unit, older);
 }
 
-/** Two that agree make a pattern; one may be an accident. */
-const agreeing = 2;
-
 function missingPart(unit: Unit, older: readonly Unit[]): string | undefined {
   const { template } = parseName(unit.id);
-  const series = older.filter((one) => parseName(one.id).template === template);
-  if (series.length < agreeing) return undefined;
+  const [first, ...others] = older.filter((one) => parseName(one.id).template === template).map(partsOf);
   const own = partsOf(unit);
-  const [first, ...others] = series.map(partsOf);
-  for (const [part, count] of first ?? [])
-    if ((own.get(part) ?? 0) < count && others.every((parts) => parts.get(part) === count))
-      return `${part.replace(/#/g, 'N')} is missing, which every checkpoint before it has`;
+  for (const [part, count] of first ?? []) {
+    if ((own.get(part) ?? 0) >= count || !others.every((parts) => parts.get(part) === count)) continue;
+    // a single one may have had a note that is written once; weights are not
+    const counts = others.length > 0 || promises[path.extname(part)] !== undefined;
+    if (counts) return `${part.replace(/#/g, 'N')} is missing, which every checkpoint before it has`;
+  }
   return undefined;
 }
 

@@ -1,5 +1,4 @@
 import type { Failure } from '../failure/types.js';
-import { formatDuration } from '../util/duration.js';
 import { exitStatus } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { unreachable } from '../util/unreachable.js';
@@ -8,6 +7,7 @@ import { noteAttempt } from './ledger.js';
 import { end, endedByRequest } from './end.js';
 import type { FailureRecord, Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
+import { failureOfStop } from './stop-failure.js';
 
 type Exited = Extract<Event, { type: 'exited' }>;
 type Alive = Extract<State, { name: 'starting' | 'running' | 'stopping' }>;
@@ -39,22 +39,9 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
     case 'preempted':
       return afterAsked(ledger, 'preemption', event);
     case 'hang':
-      return inspectFailure(ledger, event, {
-        kind: 'hang',
-        reason:
-          cause.which === 'startup'
-            ? `no progress within ${formatDuration(cause.silentMs)} of its start (${cause.basis})`
-            : `no progress for ${formatDuration(cause.silentMs)} (${cause.basis})`,
-        evidence: [],
-        confidence: 0.9,
-      });
+      return inspectFailure(ledger, event, failureOfStop(cause));
     case 'unhealthy':
-      return inspectFailure(
-        ledger,
-        event,
-        { kind: 'numeric', reason: cause.finding.reason, evidence: [], confidence: 0.95 },
-        cause.finding.step,
-      );
+      return inspectFailure(ledger, event, failureOfStop(cause), cause.finding.step);
     default:
       return unreachable(cause);
   }
@@ -95,7 +82,7 @@ function inspectFailure(ledger: Ledger, event: Exited, failure: Failure, badStep
   const step = event.summary.lastStep;
   // where it went bad is not known better than that it had at its last step
   const wentBad = ruled === 'rollback' || (kind === 'numeric' && ruled === undefined);
-  const bad = badStep ?? (wentBad ? step : undefined);
+  const bad = badStep ?? (wentBad ? (event.summary.badStep ?? step) : undefined);
   const record: FailureRecord = {
     attempt: ledger.attempt,
     at: event.at,

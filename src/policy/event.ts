@@ -9,6 +9,8 @@ export interface ProgressSummary {
   readonly lastStep?: number;
   readonly totalSteps?: number;
   readonly loss?: number;
+  /** The first step at which the training was seen to be unhealthy. */
+  readonly badStep?: number;
   /** From launch to the first progress, ms. */
   readonly startMs?: number;
   /** From the first to the last progress, ms. */

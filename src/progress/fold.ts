@@ -88,6 +88,7 @@ export function summarize(progress: Progress): ProgressSummary {
     ...(step !== undefined && { lastStep: step }),
     ...(totalSteps !== undefined && { totalSteps }),
     ...(loss !== undefined && { loss }),
+    ...(progress.unhealthy?.step !== undefined && { badStep: progress.unhealthy.step }),
     ...(startMs !== undefined && { startMs }),
     ...(trainMs !== undefined && { trainMs }),
     ...(longestIntervalMs !== undefined && { longestIntervalMs }),

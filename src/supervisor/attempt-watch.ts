@@ -61,7 +61,8 @@ export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: '
   const exit = await worker.ended;
   watch.close();
   const [tails, host] = await Promise.all([worker.tails(tailBytes), worker.hostFacts()]);
-  const failure = parts.classify({ exit, tails, host });
+  const { unhealthy } = fold.progress;
+  const failure = parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) });
   loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
 }
 

@@ -1,4 +1,4 @@
-import type { Exit, Failure, HostFacts, LogTail } from '../failure/types.js';
+import type { Autopsy, Exit, Failure, HostFacts, LogTail } from '../failure/types.js';
 import type { CheckpointFact, Standing } from '../policy/checkpoint.js';
 import type { Result } from '../util/result.js';
 
@@ -129,8 +129,4 @@ export interface CheckpointStore {
 }
 
 /** How an attempt ended is judged here (failure/classify). */
-export type Classify = (autopsy: {
-  readonly exit: Exit;
-  readonly tails: readonly LogTail[];
-  readonly host: HostFacts;
-}) => Failure;
+export type Classify = (autopsy: Autopsy) => Failure;

@@ -4,6 +4,9 @@ import type { HealthFinding, Progress } from '../progress/types.js';
 import type { LogOffsets } from './ports.js';
 import type { Loop } from './supervise.js';
 
+/** Findings that are remembered as told. */
+const mostFindings = 100;
+
 /** An attempt's heartbeats, folded as they come. */
 export interface ProgressFold {
   readonly progress: Progress;
@@ -19,7 +22,7 @@ export interface ProgressFold {
 export function createProgressFold(loop: Loop): ProgressFold {
   let progress = startProgress(loop.now());
   let told = { first: false, step: false };
-  let finding: HealthFinding | undefined;
+  const findings = new Set<HealthFinding>();
 
   function tell(): void {
     const first = progress.lastProgressMono !== undefined;
@@ -28,8 +31,11 @@ export function createProgressFold(loop: Loop): ProgressFold {
       loop.post({ type: 'progressed', summary: summarize(progress) });
     }
     told = { first, step };
-    if (progress.unhealthy && progress.unhealthy !== finding) {
-      finding = progress.unhealthy;
+    for (const finding of [progress.unhealthy, progress.spike, progress.wentBack]) {
+      if (!finding || findings.has(finding)) continue;
+      // a spike is another object for each new one
+      if (findings.size >= mostFindings) findings.clear();
+      findings.add(finding);
       loop.post({ type: 'unhealthy', finding });
     }
   }

@@ -66,6 +66,10 @@ describe('standing, once nobody writes', () => {
     const [, , third] = await look(cut.store);
     assert.equal(third?.standing, 'partial');
     assert.match(third.why, /step-N\/optim\.npz is missing/);
+    const second = await open(t, makeDir(t, { ...folders(1), 'step-1/note.txt': 'once', ...folders(2) }));
+    assert.deepEqual(told(await look(second.store)), ['step-1:verified', 'step-2:verified']);
+    rmSync(path.join(second.store.dir, 'step-2', 'optim.npz'));
+    assert.deepEqual(told(await look(second.store)), ['step-1:verified', 'step-2:partial']);
     const temporary = await open(
       t,
       makeDir(t, { ...folders(1), ...folders(2), 'step-2/optim.npz.tmp': 'x' }),

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { classify } from '../../src/failure/classify.js';
-import { failureOfStop } from '../../src/failure/stops.js';
 import type { Autopsy, Exit, Failure, HostFacts } from '../../src/failure/types.js';
 import type { FailureRule } from '../../src/policy/policy.js';
 
@@ -204,27 +203,6 @@ describe('rules of the user', () => {
     assert.equal(failure.kind, 'unknown');
     assert.deepEqual(failure.evidence[0], { text: 'gave up', source: 'worker-0.err.log:1' });
   });
-});
-
-test('an attempt that was stopped is judged by why', () => {
-  const hang = failureOfStop({
-    type: 'hang',
-    which: 'silence',
-    silentMs: 751_000,
-    basis: '5 × the longest interval seen (2m 30s)',
-  });
-  assert.equal(hang.kind, 'hang');
-  assert.equal(hang.reason, 'it hangs: no progress for 12m 31s (5 × the longest interval seen (2m 30s))');
-  assert.match(
-    failureOfStop({ type: 'hang', which: 'startup', silentMs: 3_600_000, basis: 'b' }).reason,
-    /within 1h 00m of its start/,
-  );
-  assert.equal(
-    failureOfStop({ type: 'unhealthy', finding: { kind: 'non-finite-loss', reason: 'r' } }).kind,
-    'numeric',
-  );
-  assert.equal(failureOfStop({ type: 'person', by: 'interrupt' }).kind, 'stopped');
-  assert.equal(failureOfStop({ type: 'preempted' }).kind, 'preempted');
 });
 
 test('real Python, asked here and now', () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { extend, fold, noteLife, startProgress, summarize } from '../../src/progress/fold.js';
-import { learn, noHistory } from '../../src/progress/timing.js';
 import type { Heartbeat, Progress } from '../../src/progress/types.js';
 
 type Fields = Omit<Heartbeat, 'metrics'>;
@@ -118,24 +117,6 @@ test('time not held against the worker counts nowhere', () => {
     { startMs, trainMs, longestIntervalMs },
     { startMs: 1000, trainMs: 2000, longestIntervalMs: 1000 },
   );
-});
-
-test('learns the longest of every attempt', () => {
-  const first = learn(
-    noHistory,
-    summarize(after([3000, { step: 1 }], [9000, { phase: 'eval' }], [9500, { step: 2 }])),
-  );
-  const second = learn(
-    first,
-    summarize(after([2000, { step: 1, phase: 'train' }], [2900, { step: 2, phase: 'train' }])),
-  );
-  assert.deepEqual(second, {
-    everProgressed: true,
-    longestIntervalMs: 6000,
-    longestStartMs: 2000,
-    longestPhaseMs: { eval: 500, train: 900 },
-  });
-  assert.deepEqual(learn(noHistory, summarize(after())), noHistory);
 });
 
 test('a million heartbeats leave no more behind than a hundred', () => {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { extend, fold, noteLife, startProgress } from '../../src/progress/fold.js';
 import { judge, silenceDeadline } from '../../src/progress/silence.js';
-import { noHistory } from '../../src/progress/timing.js';
 import type { Heartbeat, Progress, SilenceSettings, TimingHistory } from '../../src/progress/types.js';
 
 const minute = 60_000;
 const hour = 60 * minute;
+const noHistory: TimingHistory = { everProgressed: false, longestPhaseMs: {} };
 const known: TimingHistory = { everProgressed: true, longestPhaseMs: {} };
 
 type Beat = readonly [mono: number, fields: Omit<Heartbeat, 'metrics'>];

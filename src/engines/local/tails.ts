@@ -77,6 +77,8 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
       finished = true;
       waker.wake();
       await polling;
+      await both((tail) => tail.read());
+      await bound.check(); // what came since the last check may be much
       await both((tail) => tail.finish());
     },
   };

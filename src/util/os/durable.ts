@@ -23,11 +23,22 @@ let temporaries = 0;
  * fsync of the folder. On failure the temporary file is removed and the error thrown is the system's own.
  * @param mode permission bits, 0600 unless given
  */
-export async function writeFileAtomic(target: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+export async function writeFileAtomic(
+  target: string,
+  data: string | Uint8Array,
+  mode = 0o600,
+): Promise<void> {
   const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}.${temporaries++}.tmp`);
+  const temporary = path.join(
+    path.dirname(target),
+    `.${path.basename(target)}.${process.pid}.${temporaries++}.tmp`,
+  );
   try {
-    const handle = await files.open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, mode);
+    const handle = await files.open(
+      temporary,
+      constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY,
+      mode,
+    );
     try {
       await writeFully(handle, bytes);
       const { size } = await handle.stat();

@@ -1,0 +1,26 @@
+import type { Failure } from '../failure/types.js';
+import { formatDuration } from '../util/duration.js';
+import { unreachable } from '../util/unreachable.js';
+import type { StopCause } from './state.js';
+
+/** Why an attempt failed that we stopped ourselves: it is judged by that, never by its exit status. */
+export function failureOfStop(cause: Extract<StopCause, { type: 'hang' | 'unhealthy' }>): Failure {
+  switch (cause.type) {
+    case 'hang': {
+      const silence = formatDuration(cause.silentMs);
+      const how = cause.which === 'startup' ? `within ${silence} of its start` : `for ${silence}`;
+      return { kind: 'hang', reason: `no progress ${how} (${cause.basis})`, evidence: [], confidence: 0.9 };
+    }
+    case 'unhealthy':
+      return {
+        kind: 'numeric',
+        fingerprint: `numeric:${cause.finding.kind}`,
+        reason: cause.finding.reason,
+        advice: 'a lower learning rate, gradient clipping or bf16 instead of fp16 are the usual cures',
+        evidence: [{ text: cause.finding.reason, source: 'heartbeats' }],
+        confidence: 0.95,
+      };
+    default:
+      return unreachable(cause);
+  }
+}
