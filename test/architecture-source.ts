@@ -67,8 +67,8 @@ function bypassOf(node: ts.Node): string | undefined {
   }
   if (ts.isImportEqualsDeclaration(node)) return 'import =';
   if (!ts.isIdentifier(node)) return undefined;
-  if (['createRequire', 'getBuiltinModule', 'eval'].includes(node.text)) return node.text;
-  return ['require', 'Function'].includes(node.text) && isGlobalUse(node) && !isInType(node)
+  if (['createRequire', 'getBuiltinModule'].includes(node.text)) return node.text;
+  return ['require', 'Function', 'eval'].includes(node.text) && isGlobalUse(node) && !isInType(node)
     ? node.text
     : undefined;
 }

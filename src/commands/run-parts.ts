@@ -165,7 +165,7 @@ function settingsOf(plan: RunPlan, { store }: HeldRun): RunSettings {
       layout: plan.checkpoints?.layout ?? 'auto',
       guessed: store.guessed,
     }),
-    ...(store?.vault !== undefined && { vault: store.vault }),
+    ...(plan.checkpoints?.vault !== undefined && { vault: plan.checkpoints.vault }),
   };
 }
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { GlobalOptions } from '../cli.js';
 import { narrate, type Telling } from '../report/narrate.js';
 import { summarizeRun } from '../report/summary.js';
@@ -67,6 +68,11 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     const supervisorLog = await openSupervisorLog(held.run.paths.log);
     log = (text) => supervisorLog.info(text);
     for (const text of early) log(text);
+    const recorded = held.last?.settings.command;
+    if (recorded && !isDeepStrictEqual(recorded, plan.argv)) {
+      const [was, is] = [recorded, plan.argv].map((argv) => maskArgv(argv).join(' '));
+      notice(`another command than recorded: it was "${was}", it is now "${is}"`);
+    }
     const launch = await writeLaunch(held.run.paths.launch, captureLaunch(plan.argv));
     if (!launch.ok) return refuse(launch.error, json);
 

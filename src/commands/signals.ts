@@ -19,8 +19,8 @@ export function listenToSignals(on: { stop: (by: StopSource) => void; hangup: ()
     ['SIGHUP', on.hangup],
   ];
   for (const [signal, listener] of listeners) process.on(signal, listener);
-  globalThis.trainguardPreempted = () => on.stop('preemption');
-  if (globalThis.trainguardEarlyUsr1 === true) on.stop('preemption');
+  globalThis.trainguardPreempted = () => on.stop('warning');
+  if (globalThis.trainguardEarlyUsr1 === true) on.stop('warning');
   return () => {
     for (const [signal, listener] of listeners) process.off(signal, listener);
     globalThis.trainguardPreempted = undefined;

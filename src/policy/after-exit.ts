@@ -2,7 +2,7 @@ import type { Failure } from '../failure/types.js';
 import { exitStatus } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { unreachable } from '../util/unreachable.js';
-import type { Event, StopSource } from './event.js';
+import { type Event, isPreemption, type StopSource } from './event.js';
 import { noteAttempt } from './ledger.js';
 import { end, endedByRequest } from './end.js';
 import type { FailureRecord, Ledger, State, StopCause } from './state.js';
@@ -20,7 +20,7 @@ const freePreemptions = 5;
 
 /** An attempt is over. One that we stopped is judged by why we did, never by its exit status. */
 export function afterExit(state: Alive, event: Exited): Step {
-  const ledger = noteAttempt(state.ledger, event.summary);
+  const ledger = noteAttempt(state.ledger, event.summary, state.resume);
   if (state.name === 'stopping') return afterStop(ledger, state.cause, event);
   if (state.name === 'starting' && state.stop !== undefined) return afterAsked(ledger, state.stop, event);
   const { kind, ruled, reason } = event.failure;
@@ -49,7 +49,7 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
 
 function afterAsked(ledger: Ledger, by: StopSource, event: Exited): Step {
   if (finishedAnyway(event)) return inspectSuccess(ledger);
-  return by === 'preemption' ? endPreempted(ledger, event) : endedByRequest(ledger, by, event.at);
+  return isPreemption(by) ? endPreempted(ledger, event) : endedByRequest(ledger, by, event.at);
 }
 
 /** Exit 0 after a stop request is the end of the training only if it reached its last step. */

@@ -11,6 +11,7 @@ import {
   noteCheckpoints,
   noteFailure,
   openFailure,
+  noteTarget,
 } from './ledger.js';
 import { end } from './end.js';
 import { advance, afterDelay, giveUp, tryFolderAgain } from './next.js';
@@ -157,7 +158,12 @@ function putInOrder(
     case 'stuck':
       return giveUp(ledger, choice.reason, event);
     case 'keep':
-      return advance(folderIsBack(withHints(ledger, choice, beforeStep)), next, choice.resume, event);
+      return advance(
+        folderIsBack(noteTarget(withHints(ledger, choice, beforeStep), choice.resume)),
+        next,
+        choice.resume,
+        event,
+      );
     case 'roll-back':
       return {
         state: {

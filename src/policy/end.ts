@@ -1,4 +1,4 @@
-import type { StopSource } from './event.js';
+import { isPreemption, type StopSource } from './event.js';
 import { exitCodeOf } from './exit-code.js';
 import type { Ledger, Outcome } from './state.js';
 import type { Step } from './step.js';
@@ -37,14 +37,15 @@ const stopWords: Record<StopSource, string> = {
   terminate: 'stopped by SIGTERM',
   request: 'stopped on request',
   preemption: 'preempted; run it again and it goes on',
+  warning: 'preempted; run it again and it goes on',
 };
 
 /** A stop was asked for while nothing runs. */
 export function endedByRequest(ledger: Ledger, by: StopSource, at: number): Step {
   return end(ledger, {
-    outcome: by === 'preemption' ? 'preempted' : 'stopped',
+    outcome: isPreemption(by) ? 'preempted' : 'stopped',
     reason: stopWords[by],
     at,
-    exitCode: by === 'interrupt' ? 130 : by === 'preemption' ? 75 : 143,
+    exitCode: by === 'interrupt' ? 130 : isPreemption(by) ? 75 : 143,
   });
 }

@@ -19,7 +19,15 @@ export interface ProgressSummary {
   readonly longestPhaseMs: Readonly<Partial<Record<Phase, number>>>;
 }
 
-export type StopSource = 'interrupt' | 'terminate' | 'request' | 'preemption';
+/**
+ * Who wants the run to stop. `warning`: the machine will be taken away soon (Slurm's USR1), there is time for one more
+ * checkpoint; `preemption`: it is taken away now.
+ */
+export type StopSource = 'interrupt' | 'terminate' | 'request' | 'preemption' | 'warning';
+
+/** Whether the run comes back by itself after a stop. */
+export const isPreemption = (by: StopSource): by is 'preemption' | 'warning' =>
+  by === 'preemption' || by === 'warning';
 
 /**
  * Everything that may change a decision. Each carries the time it happened (`at` wall, `mono` monotonic);

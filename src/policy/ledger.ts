@@ -112,18 +112,34 @@ export function amendFailure(ledger: Ledger, change: Partial<FailureRecord>): Le
   return { ...ledger, failures: [...ledger.failures.slice(0, -1), { ...open, ...change }] };
 }
 
+/** The next attempt after the open failure goes on from this checkpoint. */
+export function noteTarget(ledger: Ledger, target: CheckpointFact | undefined): Ledger {
+  if (!target) return ledger;
+  const step = target.step ?? target.number;
+  return amendFailure(ledger, { rolledBackTo: { id: target.id, ...(step !== undefined && { step }) } });
+}
+
 /** The checkpoint folder is in order again. */
 export function folderIsBack(ledger: Ledger): Ledger {
   const { folderAwaySince: _over, ...rest } = ledger;
   return rest;
 }
 
-/** The attempt's first progress: what its predecessor did beyond this point is done again, so it was lost. */
-export function noteFirstProgress(ledger: Ledger, summary: ProgressSummary): Ledger {
+/**
+ * The attempt's first progress: what its predecessor did beyond the point where this one began is done again, so it was
+ * lost. It began at the checkpoint it resumed from, unless its steps say otherwise; not every step may be reported.
+ */
+export function noteFirstProgress(
+  ledger: Ledger,
+  summary: ProgressSummary,
+  resume: CheckpointFact | undefined,
+): Ledger {
   const timing = { ...ledger.timing, everProgressed: true };
   const last = ledger.lastAttempt;
   if (last?.lastStep === undefined || summary.firstStep === undefined) return { ...ledger, timing };
-  const lostSteps = Math.max(0, last.lastStep - summary.firstStep + 1);
+  const resumed = resume?.step ?? resume?.number;
+  const began = resumed !== undefined && resumed < summary.firstStep ? resumed : summary.firstStep - 1;
+  const lostSteps = Math.max(0, last.lastStep - began);
   const steps = last.firstStep === undefined ? 0 : last.lastStep - last.firstStep + 1;
   const lostMs = steps > 0 ? ((last.trainMs ?? 0) * Math.min(lostSteps, steps)) / steps : 0;
   const { lastAttempt: _counted, ...rest } = ledger;
@@ -139,10 +155,14 @@ export function noteFirstProgress(ledger: Ledger, summary: ProgressSummary): Led
 }
 
 /** An attempt is over: its times are learned, its training time is counted. */
-export function noteAttempt(before: Ledger, summary: ProgressSummary): Ledger {
+export function noteAttempt(
+  before: Ledger,
+  summary: ProgressSummary,
+  resume: CheckpointFact | undefined,
+): Ledger {
   const progressed = summary.startMs !== undefined;
   // it may have ended before its first progress was told, or while nobody watched
-  const ledger = progressed ? noteFirstProgress(before, summary) : before;
+  const ledger = progressed ? noteFirstProgress(before, summary, resume) : before;
   const longer = (a: number | undefined, b: number | undefined): number | undefined =>
     a === undefined ? b : b === undefined ? a : Math.max(a, b);
   const { timing } = ledger;

@@ -5,7 +5,7 @@ import { backoffMs } from './backoff.js';
 import type { CheckpointFact } from './checkpoint.js';
 import { end, endedByRequest } from './end.js';
 import type { Event } from './event.js';
-import { amendFailure, folderIsBack, openFailure } from './ledger.js';
+import { amendFailure, folderIsBack, openFailure, noteTarget } from './ledger.js';
 import type { Policy } from './policy.js';
 import type { Ledger, Next, State } from './state.js';
 import type { Step } from './step.js';
@@ -67,10 +67,8 @@ export function rolledBack(
   event: Extract<Event, { type: 'rolled-back' }>,
 ): Step {
   const { target, next, stop } = state;
-  const step = target?.step ?? target?.number;
-  const ledger = amendFailure(folderIsBack(state.ledger), {
+  const ledger = amendFailure(noteTarget(folderIsBack(state.ledger), target), {
     quarantined: [...(openFailure(state.ledger)?.quarantined ?? []), ...event.quarantined],
-    ...(target && { rolledBackTo: { id: target.id, ...(step !== undefined && { step }) } }),
   });
   if (stop !== undefined) return endedByRequest(ledger, stop, event.at);
   return advance(ledger, next, target, event);

@@ -68,8 +68,8 @@ export interface Ledger {
 }
 
 export type StopCause =
-  | { readonly type: 'person'; readonly by: Exclude<StopSource, 'preemption'> }
-  | { readonly type: 'preempted' }
+  | { readonly type: 'person'; readonly by: Exclude<StopSource, 'preemption' | 'warning'> }
+  | { readonly type: 'preempted'; readonly warned: boolean }
   | {
       readonly type: 'hang';
       readonly which: 'startup' | 'silence';

@@ -2,7 +2,7 @@ import type { Instant } from '../progress/types.js';
 import { formatDuration } from '../util/duration.js';
 import { unreachable } from '../util/unreachable.js';
 import { end, endedByRequest } from './end.js';
-import type { Event, StopSource } from './event.js';
+import { type Event, isPreemption, type StopSource } from './event.js';
 import { noteFailure } from './ledger.js';
 import type { Policy } from './policy.js';
 import type { State, StopCause } from './state.js';
@@ -13,13 +13,19 @@ type Stopping = Extract<State, { name: 'stopping' }>;
 
 /** A stop was asked for while the worker is at work, or already being stopped for a reason of ours. */
 export function beginStop(policy: Policy, state: Running | Stopping, by: StopSource, now: Instant): Step {
-  const cause: StopCause = by === 'preemption' ? { type: 'preempted' } : { type: 'person', by };
-  if (state.name === 'stopping') {
-    // whatever we stopped it for, the person's word decides what comes after
-    const decided = state.cause.type === 'person' || state.cause.type === 'preempted';
-    return { state: decided ? state : { ...state, cause }, effects: [] };
+  const cause: StopCause = isPreemption(by)
+    ? { type: 'preempted', warned: by === 'warning' }
+    : { type: 'person', by };
+  if (state.name === 'running') return stopWorker(policy, state, cause, now);
+  const { type } = state.cause;
+  if (type === 'preempted' && state.cause.warned && by !== 'warning') {
+    // the time that the warning left is over
+    const { state: next, effects } = stopWorker(policy, state, cause, now);
+    return { state: { ...next, since: state.since, forced: state.forced }, effects };
   }
-  return stopWorker(policy, state, cause, now);
+  // whatever we stopped it for, the person's word decides what comes after
+  const decided = type === 'person' || type === 'preempted';
+  return { state: decided ? state : { ...state, cause }, effects: [] };
 }
 
 /** The second signal: no more grace. */
@@ -89,7 +95,12 @@ export function watchWorker(
   }
 }
 
-function stopWorker(policy: Policy, state: Running, cause: StopCause, now: Instant): Step {
+function stopWorker(
+  policy: Policy,
+  state: Running | Stopping,
+  cause: StopCause,
+  now: Instant,
+): Step & { readonly state: Stopping } {
   const { ledger, pid, resume, stuck } = state;
   // a save must not be cut: never less than twice the longest one seen
   const longestSaveMs = ledger.timing.longestPhaseMs.checkpoint ?? 0;
@@ -111,7 +122,7 @@ function stopWorker(policy: Policy, state: Running, cause: StopCause, now: Insta
         signal: interrupt ? 'SIGINT' : policy.stop.signal,
         graceMs: Math.max(policy.stop.graceMs, 2 * longestSaveMs),
         dumpStacks: cause.type === 'hang',
-        preempted: cause.type === 'preempted',
+        preempted: cause.type === 'preempted' && cause.warned,
       },
     ],
   };

@@ -46,7 +46,7 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return onLaunched(policy, state, event);
     case 'progressed':
       if (state.name !== 'running') return stay(state);
-      return stay({ ...state, ledger: noteFirstProgress(state.ledger, event.summary) });
+      return stay({ ...state, ledger: noteFirstProgress(state.ledger, event.summary, state.resume) });
     case 'checkpoint-verified':
       if (state.name !== 'running' && state.name !== 'stopping') return stay(state);
       // what is saved from a training that has gone bad is not getting further
@@ -155,7 +155,9 @@ function onStopRequested(
     case 'rolling-back':
     case 'starting':
       // a transaction is finished first; a launch cannot be called back, so it is stopped as soon as it is there
-      return stay({ ...state, stop: state.stop ?? event.by });
+      // the first word counts, but a warning only says that another one follows
+      if (state.stop !== undefined && state.stop !== 'warning') return stay(state);
+      return stay({ ...state, stop: event.by });
     case 'running':
     case 'stopping':
       return beginStop(policy, state, event.by, event);

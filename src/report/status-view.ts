@@ -14,6 +14,7 @@ export interface RunSettings {
   readonly checkpointDir?: string;
   readonly layout?: string;
   readonly guessed?: boolean;
+  /** `--vault`, where one was named. */
   readonly vault?: string;
 }
 

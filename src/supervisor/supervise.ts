@@ -167,9 +167,10 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   ended.then(settle, settle);
 
   function requestStop(by: StopSource): void {
-    if (stopAsked) loop.post({ type: 'stop-forced' });
+    if (stopAsked && by !== 'warning') loop.post({ type: 'stop-forced' });
     else loop.post({ type: 'stop-requested', by });
-    stopAsked = true;
+    // a warning leaves time: the signal after it is the first that stops
+    if (by !== 'warning') stopAsked = true;
   }
   return { ended, requestStop };
 }

@@ -14,9 +14,13 @@ const cli = (t: TestContext, cwd: string, ...args: readonly string[]): Promise<E
   runCli(t, args, { cwd }).done;
 
 /** A folder with four checkpoints and a run that completed through one crash. Only to be read, or copied. */
-async function afterACrash(t: TestContext, options: Partial<CliOptions> = {}): Promise<{ cwd: string; ended: Ended }> {
+async function afterACrash(
+  t: TestContext,
+  options: Partial<CliOptions> = {},
+): Promise<{ cwd: string; ended: Ended }> {
   const cwd = tempDir(t);
-  const ended = await guard(t, digits(...LENGTH), { cwd, env: { DIGITS_FAULT: 'crash@step=25' }, ...options }).done;
+  const ended = await guard(t, digits(...LENGTH), { cwd, env: { DIGITS_FAULT: 'crash@step=25' }, ...options })
+    .done;
   assert.equal(ended.code, 0, ended.stderr);
   return { cwd, ended };
 }
@@ -26,7 +30,9 @@ describe('run', { concurrency: 3 }, () => {
     const { cwd, ended } = await afterACrash(t);
     const events = eventsOf(ended.stdout);
     assert.deepEqual(
-      events.filter(({ type }) => type === 'launched' || type === 'exited' || type === 'summary').map(({ type }) => type),
+      events
+        .filter(({ type }) => type === 'launched' || type === 'exited' || type === 'summary')
+        .map(({ type }) => type),
       ['launched', 'exited', 'launched', 'exited', 'summary'],
     );
     for (const event of events.slice(0, -1)) {
@@ -37,7 +43,10 @@ describe('run', { concurrency: 3 }, () => {
     assert.doesNotMatch(ended.stderr, /^trainguard/m);
 
     const status = await cli(t, cwd, 'status', '--json');
-    const { schemaVersion, runs } = JSON.parse(status.stdout) as { schemaVersion: number; runs: Record<string, unknown>[] };
+    const { schemaVersion, runs } = JSON.parse(status.stdout) as {
+      schemaVersion: number;
+      runs: Record<string, unknown>[];
+    };
     assert.equal(schemaVersion, 1);
     const { active, ...run } = runs[0] ?? {};
     const { active: _then, ...summary } = (events.at(-1) as unknown as { run: Record<string, unknown> }).run;
@@ -64,22 +73,32 @@ describe('run', { concurrency: 3 }, () => {
 
   test('in words: the output untouched on stdout, what it does on stderr, and a closing summary', async (t) => {
     const { cwd, ended } = await afterACrash(t, { json: false } as Partial<CliOptions>);
-    assert.doesNotMatch(ended.stdout, /trainguard/);
+    assert.doesNotMatch(ended.stdout, /^trainguard /m);
     assert.match(ended.stdout, /^heartbeat step=1 [^]*\nfinal step=40 .*\n$/);
     const [first = '', second = ''] = ended.stderr.split('\n');
     assert.match(first, /^trainguard ▸ run digits · attempt 0 · .*digits\.py --steps 40/);
     assert.match(second, /checkpoints in ckpts \(/);
     assert.match(ended.stderr, /Traceback \(most recent call last\)/);
     assert.match(ended.stderr, /trainguard ✖ attempt 0 failed.* at step 25: exception/);
-    assert.match(ended.stderr, /trainguard … waiting \d+ms before attempt 1 \(retry 1 of 3\)|waiting \S+ m?s before attempt 1 \(retry 1 of 3\)/);
+    assert.match(
+      ended.stderr,
+      /trainguard … waiting \d+ms before attempt 1 \(retry 1 of 3\)|waiting \S+ m?s before attempt 1 \(retry 1 of 3\)/,
+    );
     const summary = ended.stderr.slice(ended.stderr.indexOf('trainguard ✔'));
-    assert.match(summary, /2 attempts · 5 steps repeated · goodput \d+\.\d %\n +0 {2}exception at step 25.*\n +logs.*: \.trainguard\/runs\/digits\n$/);
+    assert.match(
+      summary,
+      /2 attempts · 5 steps repeated · goodput \d+\.\d %\n +0 {2}exception at step 25.*\n +logs.*: \.trainguard\/runs\/digits\n$/,
+    );
     assert.equal((await cli(t, cwd, 'status')).code, 0);
   });
 
   test('--quiet says nothing of its own', async (t) => {
     const cwd = tempDir(t);
-    const ended = await guard(t, ['sh', '-c', 'echo out; echo err >&2'], { cwd, json: false, flags: ['--quiet'] }).done;
+    const ended = await guard(t, ['sh', '-c', 'echo out; echo err >&2'], {
+      cwd,
+      json: false,
+      flags: ['--quiet'],
+    }).done;
     assert.deepEqual(ended, { code: 0, signal: null, stdout: 'out\n', stderr: 'err\n' });
   });
 
@@ -121,7 +140,12 @@ describe('run', { concurrency: 3 }, () => {
     mkdirSync(path.join(cwd, 'sub'));
     writeFileSync(
       path.join(cwd, 'recovery.config.json'),
-      JSON.stringify({ name: 'configured', maxRetries: 1, checkpoints: { dir: 'saved' }, backoff: { initial: '50ms' } }),
+      JSON.stringify({
+        name: 'configured',
+        maxRetries: 1,
+        checkpoints: { dir: 'saved' },
+        backoff: { initial: '50ms' },
+      }),
     );
     const failing = ['--', 'sh', '-c', 'exit 9'];
     const byConfig = await runCli(t, ['run', '--json', ...failing], { cwd: path.join(cwd, 'sub') }).done;
@@ -129,7 +153,8 @@ describe('run', { concurrency: 3 }, () => {
     const one = await statusOf(t, cwd, 'configured');
     assert.deepEqual([one.maxRetries, one.totalFailures], [1, 2]);
     assert.ok(treeOf(cwd)['saved'], 'the folder is made, beside the config file');
-    const byFlag = await runCli(t, ['run', '--max-retries', '0', '--name', 'flagged', ...failing], { cwd }).done;
+    const byFlag = await runCli(t, ['run', '--max-retries', '0', '--name', 'flagged', ...failing], { cwd })
+      .done;
     assert.equal(byFlag.code, 9);
     assert.deepEqual((await statusOf(t, cwd, 'flagged')).totalFailures, 1);
   });
@@ -143,36 +168,49 @@ describe('run', { concurrency: 3 }, () => {
     }
     assert.match((await cli(t, cwd, '--help')).stdout, /rollback[^]*logs[^]*stop/);
     assert.match((await cli(t, cwd, '--version')).stdout, /^\d+\.\d+\.\d+\n$/);
-    const own = await guard(t, ['sh', '-c', 'echo "$@"', 'sh', '--help', '--json', '--'], { cwd, json: false }).done;
+    const own = await guard(t, ['sh', '-c', 'echo "$@"', 'sh', '--help', '--json', '--'], {
+      cwd,
+      json: false,
+    }).done;
     assert.equal(own.stdout, '--help --json --\n');
-    assert.deepEqual(Object.keys(treeOf(cwd)).filter((name) => name.startsWith('.trainguard/runs/')).length > 0, true);
+    assert.deepEqual(
+      Object.keys(treeOf(cwd)).filter((name) => name.startsWith('.trainguard/runs/')).length > 0,
+      true,
+    );
   });
 });
 
 describe('status, logs', { concurrency: 3 }, () => {
-  const seen: { cwd: string } = { cwd: '' };
+  const seen = { cwd: '', stateDir: '' };
   const end: (() => Promise<void>)[] = [];
   before(async () => {
-    const t = { after: (callback: () => Promise<void>) => void end.unshift(callback) } as unknown as TestContext;
+    const t = {
+      after: (callback: () => Promise<void>) => void end.unshift(callback),
+    } as unknown as TestContext;
     seen.cwd = (await afterACrash(t)).cwd;
+    seen.stateDir = path.join(seen.cwd, '.trainguard');
   });
   after(async () => {
     for (const step of end) await step();
   });
 
+  /** From a folder of its own: at a test's end whatever works in its folder is killed. */
+  const ask = (t: TestContext, ...args: readonly string[]): Promise<Ended> =>
+    cli(t, tempDir(t), ...args, '--state-dir', seen.stateDir);
+
   test('status in words tells state, step, failures and what was done', async (t) => {
-    const { code, stdout, stderr } = await cli(t, seen.cwd, 'status');
+    const { code, stdout, stderr } = await ask(t, 'status');
     assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^digits {2}completed · attempt 1 · step 40 of 40 · loss 0\.\d+\n/);
+    assert.match(stdout, /^digits {2}completed · attempt 1 · step 40 of 40 · loss \d\.\d+\n/);
     assert.match(stdout, /newest checkpoint step-000040\.npz/);
     assert.match(stdout, /0 {2}exception at step 25: retry 1 of 3\n.*planned crash at step 25/);
     assert.match(stdout, /goodput \d+\.\d %, 5 steps repeated/);
   });
 
   test('status answers 0, with --exit-code 3 if none is active, and 4 for an unknown run', async (t) => {
-    assert.equal((await cli(t, seen.cwd, 'status', 'digits')).code, 0);
-    assert.equal((await cli(t, seen.cwd, 'status', '--exit-code')).code, 3);
-    const unknown = await cli(t, seen.cwd, 'status', 'digit');
+    assert.equal((await ask(t, 'status', 'digits')).code, 0);
+    assert.equal((await ask(t, 'status', '--exit-code')).code, 3);
+    const unknown = await ask(t, 'status', 'digit');
     assert.equal(unknown.code, 4);
     assert.match(unknown.stderr, /^trainguard: no run digit in .*; did you mean digits\?\n$/);
     const nowhere = tempDir(t);
@@ -203,15 +241,18 @@ describe('status, logs', { concurrency: 3 }, () => {
   });
 
   test('logs prints the newest attempt, --attempt another one, each stream on its own', async (t) => {
-    const newest = await cli(t, seen.cwd, 'logs');
+    const newest = await ask(t, 'logs');
     assert.match(newest.stdout, /^resumed from .* at step 20\n[^]*final step=40 /);
     assert.equal(newest.stderr, '');
-    const first = await cli(t, seen.cwd, 'logs', 'digits', '--attempt', '0');
+    const first = await ask(t, 'logs', 'digits', '--attempt', '0');
     const log = (stream: string): string =>
-      readFileSync(path.join(seen.cwd, `.trainguard/runs/digits/attempts/000/worker-0.${stream}.log`), 'utf8');
+      readFileSync(
+        path.join(seen.cwd, `.trainguard/runs/digits/attempts/000/worker-0.${stream}.log`),
+        'utf8',
+      );
     assert.equal(first.stdout, log('out'));
     assert.equal(first.stderr, log('err'));
-    const none = await cli(t, seen.cwd, 'logs', '--attempt', '7');
+    const none = await ask(t, 'logs', '--attempt', '7');
     assert.equal(none.code, 64);
     assert.match(none.stderr, /no logs of attempt 7; there are: 0, 1\n$/);
   });
@@ -239,33 +280,39 @@ describe('status, logs', { concurrency: 3 }, () => {
 
 describe('rollback', { concurrency: 3 }, () => {
   const all = ['step-000010.npz', 'step-000020.npz', 'step-000030.npz', 'step-000040.npz'];
-  for (const [to, kept] of [
-    ['latest', 4],
-    ['safe', 4],
-    ['previous', 3],
-    ['step:20', 2],
-    ['step-000010.npz', 1],
-  ] as const) {
-    test(`--to ${to} moves what is newer into quarantine, and the next run goes on from there`, async (t) => {
-      const { cwd } = await afterACrash(t);
-      const bytes = new Map(all.map((name) => [name, readFileSync(path.join(cwd, 'ckpts', name))]));
-      const before = treeOf(cwd);
+
+  test('--to moves what is newer into quarantine, byte for byte, and the next run goes on from there', async (t) => {
+    const { cwd } = await afterACrash(t);
+    const bytes = new Map(all.map((name) => [name, readFileSync(path.join(cwd, 'ckpts', name))]));
+    let before = 4;
+    for (const [to, kept] of [
+      ['latest', 4],
+      ['safe', 4],
+      ['previous', 3],
+      ['step:20', 2],
+      ['step-000010.npz', 1],
+    ] as const) {
+      const untouched = treeOf(cwd);
       const dry = await cli(t, cwd, 'rollback', '--to', to, '--dry-run');
       assert.equal(dry.code, 0, dry.stderr);
-      assert.deepEqual(treeOf(cwd), before);
+      assert.match(dry.stdout, new RegExp(all[kept - 1] ?? '?'));
+      assert.deepEqual(treeOf(cwd), untouched, `--to ${to} --dry-run changes nothing`);
       const done = await cli(t, cwd, 'rollback', 'digits', '--to', to, '--json');
       assert.equal(done.code, 0, done.stderr);
-      assert.deepEqual(checkpointsIn(cwd), all.slice(0, kept));
-      const report = JSON.parse(done.stdout) as { target: { id: string }; moved: { id: string; to: string }[] };
+      assert.deepEqual(checkpointsIn(cwd), all.slice(0, kept), `--to ${to}`);
+      const report = JSON.parse(done.stdout) as {
+        target: { id: string };
+        moved: { id: string; to: string }[];
+      };
       assert.equal(report.target.id, all[kept - 1]);
-      assert.deepEqual(report.moved.map(({ id }) => id).sort(), all.slice(kept));
+      assert.deepEqual(report.moved.map(({ id }) => id).sort(), all.slice(kept, before));
       for (const { id, to: file } of report.moved) assert.deepEqual(readFileSync(file), bytes.get(id));
-      if (kept !== 2) return;
-      assert.deepEqual(Object.keys(quarantineOf(cwd)).sort(), all.slice(kept));
-      const next = await guard(t, digits(...LENGTH), { cwd }).done;
-      assert.match(next.stderr, /^resumed from .*step-000020\.npz at step 20$/m);
-    });
-  }
+      before = kept;
+    }
+    assert.deepEqual(Object.keys(quarantineOf(cwd)).sort(), all.slice(1));
+    const next = await guard(t, digits(...LENGTH), { cwd }).done;
+    assert.match(next.stderr, /^resumed from .*step-000010\.npz at step 10$/m);
+  });
 
   test('refuses while the run is active, unless told to stop it', async (t) => {
     const cwd = tempDir(t);
@@ -277,7 +324,10 @@ describe('rollback', { concurrency: 3 }, () => {
     const ckpts = treeOf(path.join(cwd, 'ckpts'));
     const refused = await cli(t, cwd, 'rollback', '--to', 'previous');
     assert.equal(refused.code, 75);
-    assert.match(refused.stderr, new RegExp(`^trainguard: run play is active \\(pid ${run.pid} .*; stop it first, or add --stop\n$`));
+    assert.match(
+      refused.stderr,
+      new RegExp(`^trainguard: run play is active \\(pid ${run.pid} .*; stop it first, or add --stop\n$`),
+    );
     assert.deepEqual(treeOf(path.join(cwd, 'ckpts')), ckpts);
     const stopped = await cli(t, cwd, 'rollback', '--to', 'previous', '--stop');
     assert.equal(stopped.code, 0, stopped.stderr);
@@ -302,7 +352,18 @@ const keysOf = (value: unknown): readonly string[] => Object.keys(value as objec
 
 /** What `status --json` promises of a run, and two words more: why it warns, and why it ended. */
 const fields = [
-  ...['run', 'state', 'pid', 'engine', 'command', 'attempt', 'retriesUsed', 'maxRetries', 'totalFailures', 'step'],
+  ...[
+    'run',
+    'state',
+    'pid',
+    'engine',
+    'command',
+    'attempt',
+    'retriesUsed',
+    'maxRetries',
+    'totalFailures',
+    'step',
+  ],
   ...['totalSteps', 'loss', 'lastHeartbeatAt', 'nextDeadlineAt', 'nextRetryAt', 'waitingFor', 'checkpoint'],
   ...['lastRecoveryStatus', 'failures', 'workers', 'goodput'],
   ...['warning', 'reason'],

@@ -9,7 +9,11 @@ import { runCli, type CliOptions, type Ended, type Running } from '../support/ru
 import { tempDir } from '../support/temp-dir.js';
 
 /** The digits training as a command: short, without a word of its own about where its checkpoints go. */
-export const digits = (...args: readonly string[]): readonly string[] => [pythonPath(), digitsScript, ...args];
+export const digits = (...args: readonly string[]): readonly string[] => [
+  pythonPath(),
+  digitsScript,
+  ...args,
+];
 
 /** What most runs of these tests have in common. */
 export const quickly = ['--checkpoint-dir', 'ckpts', '--backoff-initial', '0.05'] as const;

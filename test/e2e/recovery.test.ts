@@ -51,7 +51,9 @@ describe('a training that is disturbed', { concurrency: 3 }, () => {
     const ended = await guard(t, digits(...LENGTH, '--step-time', '0.005'), {
       cwd: tempDir(t),
       flags: ['--heartbeat-timeout', '1.5', '--startup-timeout', '60'],
-      env: { DIGITS_FAULT: 'crash@step=13;nan@step=16,attempt=1;enospc@step=20,attempt=2;hang@step=35,attempt=3' },
+      env: {
+        DIGITS_FAULT: 'crash@step=13;nan@step=16,attempt=1;enospc@step=20,attempt=2;hang@step=35,attempt=3',
+      },
     }).done;
     completed(ended);
     const { run } = summaryOf(ended);
@@ -153,7 +155,8 @@ describe('a training that is disturbed', { concurrency: 3 }, () => {
   test('is not tried again after a SyntaxError, and the reason is told', async (t) => {
     const cwd = tempDir(t);
     const command = digits()[0] ?? '';
-    const ended = await guard(t, [command, fixture('trainers', 'syntax_error.py')], { cwd, json: false }).done;
+    const ended = await guard(t, [command, fixture('trainers', 'syntax_error.py')], { cwd, json: false })
+      .done;
     assert.equal(ended.code, 1);
     assert.match(ended.stderr, /attempt 0 failed: code \(exit 1\)\n.*SyntaxError/);
     assert.match(ended.stderr, /gave up/);

@@ -32,7 +32,10 @@ describe('run on a name that exists', { concurrency: 3 }, () => {
       assert.equal(again.code, 0, again.stderr);
       assert.match(again.stderr, words);
       assert.match(again.stderr, /run r · attempt 1 · /);
-      assert.match(again.stdout, outcome === 'completed' ? /^resumed from .* at step 40$/m : /^resumed from .* at step 10$/m);
+      assert.match(
+        again.stdout,
+        outcome === 'completed' ? /^resumed from .* at step 40$/m : /^resumed from .* at step 10$/m,
+      );
       const view = await statusOf(t, cwd, 'r');
       assert.deepEqual([view.state, view.attempt, view.retriesUsed], ['completed', 1, 0]);
     });
@@ -83,7 +86,10 @@ describe('run on a name that exists', { concurrency: 3 }, () => {
     }).done;
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^this is two$/m);
-    const told = stderr.split('\n').filter((line) => /command/.test(line)).join('\n');
+    const told = stderr
+      .split('\n')
+      .filter((line) => /command/.test(line))
+      .join('\n');
     assert.match(told, /one/);
     assert.match(told, /two/);
   });
@@ -215,7 +221,8 @@ async function onStage(t: TestContext) {
 }
 
 /** The lines of stderr, none of which may be a stack trace. */
-const sentencesOf = ({ stderr }: Ended): readonly string[] => stderr.split('\n').filter((line) => line !== '');
+const sentencesOf = ({ stderr }: Ended): readonly string[] =>
+  stderr.split('\n').filter((line) => line !== '');
 
 /** What the shim wrote down of how an attempt ended; blank: nothing yet. */
 const exitOf = (cwd: string, run: string, attempt: string): string =>

@@ -20,7 +20,12 @@ async function onStage(
   t: TestContext,
   flags: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
-): Promise<{ readonly run: Running; readonly worker: Puppet; readonly cwd: string; readonly stage: PuppetStage }> {
+): Promise<{
+  readonly run: Running;
+  readonly worker: Puppet;
+  readonly cwd: string;
+  readonly stage: PuppetStage;
+}> {
   const stage = await PuppetStage.create(t);
   const cwd = tempDir(t);
   const run = guard(t, stage.command, { cwd, env, flags: ['--name', 'play', ...flags] });
@@ -183,7 +188,11 @@ describe('losing the terminal', { concurrency: 3 }, () => {
       trainguard[0],
       [trainguard[1], 'run', ...quickly, '--', ...digits(...LENGTH)],
       // 4 MB are more than any pipe holds
-      { cwd, env: { ...process.env, DIGITS_FAULT: 'flood:4000000@step=3' }, stdio: ['ignore', 'pipe', 'ignore'] },
+      {
+        cwd,
+        env: { ...process.env, DIGITS_FAULT: 'flood:4000000@step=3' },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
     );
     const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
     t.after(() => child.kill('SIGKILL'));
@@ -201,7 +210,10 @@ describe('losing the terminal', { concurrency: 3 }, () => {
   test('closing a tmux pane leaves supervisor and training alive', async (t) => {
     const cwd = tempDir(t);
     const tmux = (...args: readonly string[]): Running =>
-      runProgram(t, ['tmux', '-L', 'pane', '-f', '/dev/null', ...args], { cwd, env: { TMUX_TMPDIR: cwd, TMUX: undefined } });
+      runProgram(t, ['tmux', '-L', 'pane', '-f', '/dev/null', ...args], {
+        cwd,
+        env: { TMUX_TMPDIR: cwd, TMUX: undefined },
+      });
     if (!(await isThere(t, 'tmux'))) return t.skip('tmux is not installed');
     const stage = await PuppetStage.create(t);
     const command = [...trainguard, 'run', '--name', 'pane', ...quickly, '--', ...stage.command];
@@ -229,7 +241,11 @@ const logOf = (cwd: string, run = 'play'): string =>
   path.join(cwd, '.trainguard', 'runs', run, 'supervisor.log');
 
 const supervisorOf = (cwd: string, run: string): number =>
-  (JSON.parse(readFileSync(path.join(cwd, '.trainguard', 'runs', run, 'state.json'), 'utf8')) as { pid: number }).pid;
+  (
+    JSON.parse(readFileSync(path.join(cwd, '.trainguard', 'runs', run, 'state.json'), 'utf8')) as {
+      pid: number;
+    }
+  ).pid;
 
 async function isThere(t: TestContext, program: string): Promise<boolean> {
   return (await runProgram(t, ['sh', '-c', `command -v ${program}`]).done).code === 0;

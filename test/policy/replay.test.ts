@@ -16,7 +16,7 @@ const kinds: readonly FailureKind[] = [
 const standings: readonly Standing[] = [
   ...(['partial', 'complete', 'verified', 'verified', 'safe', 'tainted', 'suspect', 'corrupt'] as const),
 ];
-const sources: readonly StopSource[] = ['interrupt', 'terminate', 'request', 'preemption'];
+const sources: readonly StopSource[] = ['interrupt', 'terminate', 'request', 'preemption', 'warning'];
 
 /** Mulberry32: small, and the same everywhere. */
 function randomFrom(seed: number): () => number {

@@ -33,6 +33,7 @@ describe('a training that goes bad', () => {
     });
     const { kind, badStep, action } = sim.lastFailure();
     assert.deepEqual([kind, badStep, action], ['numeric', 75, 'retry 1 of 3']);
+    assert.match(sim.lastFailure().advice ?? '', /learning rate/);
   });
 
   it('else to the newest verified one before it, and never to one at it', () => {
@@ -76,7 +77,7 @@ describe('a training that goes bad', () => {
     assert.equal(sim.effects.filter(({ type }) => type === 'mark').length, 1);
   });
 
-  it('that ends by itself is known to be bad at its last step; a rule to retry just retries', () => {
+  it('that ends by itself was bad from where it was seen, else at its last step; a rule to retry just retries', () => {
     const folder = [saved(20), saved(40), saved(60)];
     const exit = { exit: code(3), summary: steps(1, 60) };
     const sim = simulate();
@@ -84,6 +85,12 @@ describe('a training that goes bad', () => {
     sim.folder = folder;
     sim.exit({ ...exit, failure: failure('numeric') });
     assert.equal(sim.launches[1]?.resume?.step, 40);
+
+    const seen = simulate();
+    seen.start();
+    seen.folder = folder;
+    seen.exit({ ...exit, failure: failure('numeric'), summary: steps(1, 60, { badStep: 35 }) });
+    assert.deepEqual([seen.launches[1]?.resume?.step, seen.lastFailure().badStep], [20, 35]);
 
     const ruled = simulate();
     ruled.start();

@@ -14,6 +14,7 @@ export type Variant =
   | 'starting/stop forced'
   | `stopping/${StopCause['type']}`
   | 'stopping/person forced'
+  | 'stopping/preempted warned'
   | `ended/${Outcome}`;
 
 export function variantOf(state: State): Variant {
@@ -26,6 +27,7 @@ export function variantOf(state: State): Variant {
       if (state.stop === undefined) return 'starting';
       return state.forced ? 'starting/stop forced' : 'starting/stop';
     case 'stopping':
+      if (state.cause.type === 'preempted' && state.cause.warned) return 'stopping/preempted warned';
       return state.forced && state.cause.type === 'person'
         ? 'stopping/person forced'
         : `stopping/${state.cause.type}`;
@@ -114,7 +116,8 @@ export const states: Record<Variant, State> = {
     forced: true,
     ledger: first,
   },
-  'stopping/preempted': stopping({ type: 'preempted' }),
+  'stopping/preempted': stopping({ type: 'preempted', warned: false }),
+  'stopping/preempted warned': stopping({ type: 'preempted', warned: true }),
   'stopping/hang': stopping({ type: 'hang', which: 'silence', silentMs: 600_000, basis: 'a timeout of 10m' }),
   'stopping/unhealthy': stopping({
     type: 'unhealthy',

@@ -11,6 +11,7 @@ const statuses: Record<StopSource, readonly [outcome: string, status: number]> =
   terminate: ['stopped', 143],
   request: ['stopped', 143],
   preemption: ['preempted', 75],
+  warning: ['preempted', 75],
 };
 const sources = Object.keys(statuses) as StopSource[];
 
@@ -99,6 +100,17 @@ describe('a stop request where no worker is at work', () => {
     }
   });
 
+  it('but a warning is only the first half of one', () => {
+    for (const name of ['rolling-back', 'starting'] as const) {
+      const sim = reach[name]();
+      sim.stop('warning');
+      sim.stop('interrupt');
+      sim.release();
+      if (name === 'starting') sim.exit({ failure: exception() });
+      assert.deepEqual([sim.ended().outcome, sim.ended().exitCode], statuses.interrupt);
+    }
+  });
+
   it('while a failure is judged: it is recorded, and what it tainted is known at the next start', () => {
     const sim = simulate();
     sim.start();
@@ -145,7 +157,7 @@ describe('a stop request to a living worker', () => {
         signal: by === 'interrupt' ? 'SIGINT' : 'SIGTERM',
         graceMs: 30_000,
         dumpStacks: false,
-        preempted: by === 'preemption',
+        preempted: by === 'warning',
       });
       sim.exit({ exit: killedBy('SIGTERM', 15), failure: failure('killed'), summary: steps(1, 5) });
       assert.deepEqual([sim.ended().outcome, sim.ended().exitCode], statuses[by]);
@@ -274,6 +286,19 @@ describe('a worker that a person, or a scheduler, stopped past us', () => {
 });
 
 describe('preemption', () => {
+  it('a warning leaves time for one more checkpoint; the signal after it stops as any first one does', () => {
+    const sim = simulate();
+    sim.start();
+    sim.stop('warning');
+    sim.stop('preemption');
+    const order = sim.effects.at(-1);
+    assert.deepEqual(order?.type === 'stop-worker' && [order.signal, order.preempted], ['SIGTERM', false]);
+    sim.stop('preemption');
+    assert.equal(sim.effects.filter((effect) => effect.type === 'stop-worker').length, 2);
+    sim.exit({ exit: killedBy('SIGTERM', 15), failure: failure('killed'), summary: steps(1, 5) });
+    assert.deepEqual([sim.ended().outcome, sim.ended().exitCode], ['preempted', 75]);
+  });
+
   const preempt = (sim: Simulation, summary = steps()): void => {
     sim.start();
     sim.stop('preemption');

@@ -164,6 +164,12 @@ export const table: Record<Variant, Row> = {
     'stop-requested': no,
     'stop-forced': 'stopping/preempted → kill-worker',
   },
+  'stopping/preempted warned': {
+    ...stopping,
+    exited: 'ended/preempted → finish',
+    'stop-requested': 'stopping/person → stop-worker',
+    'stop-forced': 'stopping/preempted warned → kill-worker',
+  },
   'stopping/hang': {
     ...stopping,
     exited: 'inspecting/failure → inspect',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { mono } from '../../../src/util/os/boot.js';
@@ -144,7 +145,6 @@ sys.exit(3)`),
   test('who only reads the log is not ours', async (t) => {
     const { worker, said, attemptDir } = await launch(t, ['sh', '-c', 'echo on; sleep 60']);
     await said(/on/);
-    const { spawn } = await import('node:child_process');
     const reader = spawn('tail', ['-f', path.join(attemptDir, 'worker-0.out.log')], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -220,8 +220,14 @@ sys.exit(1)`),
       t.skip('the cgroup freezer is not ours to use (needs root)');
       return;
     }
-    const { rmdirSync } = await import('node:fs');
     const thaw = (): void => writeFileSync(`${group}/freezer.state`, 'THAWED');
+    const members = (): string[] => readFileSync(`${group}/tasks`, 'utf8').split('\n').filter(Boolean);
+    // before the launch, so that it comes first after the test: what is frozen cannot be waited for
+    t.after(() => {
+      thaw();
+      for (const pid of members()) writeFileSync(`${freezer}/tasks`, pid);
+      rmdirSync(group);
+    });
     let waits = 0;
     const after = (delayMs: number, callback: () => void): (() => void) => {
       waits++;
@@ -233,12 +239,6 @@ sys.exit(1)`),
     await said(/on/);
     writeFileSync(`${group}/tasks`, String(worker.pid));
     writeFileSync(`${group}/freezer.state`, 'FROZEN');
-    t.after(async () => {
-      thaw();
-      await worker.ended;
-      await until('the cgroup is empty', () => readFileSync(`${group}/tasks`, 'utf8') === '');
-      rmdirSync(group);
-    });
     worker.kill();
     await until('it is told', () => stuck.length > 0);
     assert.equal(stuck[0]?.[0], worker.pid);
@@ -248,6 +248,7 @@ sys.exit(1)`),
     thaw();
     assert.equal((await worker.ended).type, 'signal');
     assert.equal(stuck.length, 1);
+    await until('the cgroup is empty', () => members().length === 0);
   });
 
   test('a stack dump by SIGABRT comes after the grace, without a core', async (t) => {
