@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { CheckpointStore } from '../supervisor/ports.js';
-import { errorCode, errorText, files } from '../util/os/durable.js';
+import { errorCode, errorText } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { Origin, readBaseline, writeBaseline } from './baseline.js';
 import type { LayoutName } from './layouts/registry.js';
@@ -12,6 +12,7 @@ import { settleTime } from './settle.js';
 import { Standings } from './standings.js';
 import { Store } from './store.js';
 import { findVault, inVault, placeVault } from './vault.js';
+import { makeDirs } from '../util/os/make-dirs.js';
 
 export interface OpenOptions {
   readonly dir: string;
@@ -90,7 +91,7 @@ async function openFolder(given: string, readOnly: boolean): Promise<Result<stri
   const refuse = (why: string, code?: string): Result<never> =>
     fail(`the checkpoint folder ${given} ${why}`, exitStatus.config, code);
   try {
-    if (!readOnly) await files.mkdir(dir, { recursive: true });
+    if (!readOnly) await makeDirs(dir);
     if (!(await fs.stat(dir)).isDirectory())
       return refuse('is a file; name the folder it lies in', 'ENOTDIR');
     await fs.access(

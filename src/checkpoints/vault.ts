@@ -6,6 +6,7 @@ import { isGone } from '../util/os/dir-walk.js';
 import { bootId } from '../util/os/boot.js';
 import { errorCode, errorText, files, syncDir, writeFileAtomic } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { makeDirs } from '../util/os/make-dirs.js';
 
 /** The folders of a vault. */
 export const inVault = { manifests: 'manifests', journal: 'journal', quarantine: 'quarantine' } as const;
@@ -65,7 +66,7 @@ export async function placeVault(wish: VaultWish, notice: (text: string) => void
 /** @returns why it cannot be used */
 async function tryVault(dir: string, vault: string): Promise<string | undefined> {
   try {
-    await files.mkdir(vault, { recursive: true, mode: 0o700 });
+    await makeDirs(vault, 0o700);
     for (const name of Object.values(inVault))
       await files.mkdir(path.join(vault, name), { recursive: true, mode: 0o700 });
     const proven = await identity(dir, vault);

@@ -35,7 +35,7 @@ export async function planRun(command: readonly string[], options: RunOptions): 
   }
   const added = splitWords(options.resumeArgs ?? '');
   if (!added.ok) return added;
-  const checkpoints = await planCheckpoints(settings, [program, ...words], cwd);
+  const checkpoints = await planCheckpoints(settings, [program, ...words], cwd, options.layout !== undefined);
   if (!checkpoints.ok) return checkpoints;
   return ok({
     argv: [program, ...words],
@@ -56,6 +56,7 @@ async function planCheckpoints(
   settings: Settings,
   argv: readonly string[],
   cwd: string,
+  byFlag: boolean,
 ): Promise<Result<CheckpointPlan | undefined>> {
   const { dirs, layout = 'auto', vault } = settings.checkpoints;
   if (layout !== 'auto' && !isLayoutName(layout)) {
@@ -63,7 +64,7 @@ async function planCheckpoints(
     const hint = near === undefined ? '' : ` (did you mean ${near}?)`;
     return fail(
       `unknown layout ${layout}${hint}; there are auto, ${layoutNames.join(', ')}`,
-      exitStatus.config,
+      byFlag ? exitStatus.usage : exitStatus.config,
     );
   }
   const rest = { layout, ...(vault !== undefined && { vault }) };
@@ -78,12 +79,25 @@ async function planCheckpoints(
     const found = await discoverCheckpointDir(argv, cwd);
     return ok(found && { dir: found.dir, guessed: true, words: found.words, ...rest });
   }
-  const inside = path.relative(settings.stateDir, named);
-  if (inside === '' || (!inside.startsWith('..') && !path.isAbsolute(inside))) {
+  if (isWithin(named, settings.stateDir)) {
     return fail(
-      `the checkpoint folder ${named} lies in trainguard's state folder ${settings.stateDir}; name a folder outside it`,
+      `the state folder ${settings.stateDir} is inside the checkpoint folder ${named}; choose another --state-dir`,
+      exitStatus.config,
+    );
+  }
+  if (isWithin(settings.stateDir, named)) {
+    return fail(
+      `the checkpoint folder ${named} is inside the state folder ${settings.stateDir}; name a folder outside it`,
       exitStatus.config,
     );
   }
   return ok({ dir: named, guessed: false, words: 'named', ...rest });
+}
+
+/** Whether `dir` is `folder` or lies below it, by name. */
+function isWithin(folder: string, dir: string): boolean {
+  const inside = path.relative(folder, dir);
+  return (
+    inside === '' || (inside !== '..' && !inside.startsWith(`..${path.sep}`) && !path.isAbsolute(inside))
+  );
 }

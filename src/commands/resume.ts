@@ -59,7 +59,8 @@ export function splitWords(text: string): Result<string[]> {
       word = (word ?? '') + char;
     }
   }
-  if (quote !== undefined) return fail(`--resume-args has an unclosed ${quote}: ${text}`, exitStatus.usage);
+  if (quote !== undefined)
+    return fail(`--resume-args has a quote (${quote}) that is never closed: ${text}`, exitStatus.usage);
   if (word !== undefined) words.push(word);
   return ok(words);
 }

@@ -81,6 +81,7 @@ export async function wire(
     bootId: bootId(),
     engine,
     ...(store && { store }),
+    otherFolder: held.last !== undefined && held.last.settings.checkpointDir !== store?.dir,
     classify: (autopsy) => classify(autopsy, plan.policy.rules),
     scanEveryMs,
     verifyBudgetMs,

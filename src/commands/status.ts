@@ -1,6 +1,7 @@
 import type { GlobalOptions } from '../cli.js';
 import { describeRun, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
 import { listRuns, type Run } from '../runs/run-dir.js';
+import { validRunName } from '../runs/run-name.js';
 import { readState } from '../runs/state-file.js';
 import { probeLock } from '../util/os/lock.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
@@ -17,6 +18,8 @@ export async function status(name: string | undefined, options: StatusOptions): 
   const json = options.json === true;
   const stateDir = await stateDirOf(options);
   if (!stateDir.ok) return refuse(stateDir.error, json);
+  const valid = name === undefined ? undefined : validRunName(name);
+  if (valid && !valid.ok) return refuse(valid.error, json);
   const listed = await listRuns(stateDir.value);
   if (!listed.ok) return refuse(listed.error, json);
   const wanted = name === undefined ? listed.value : listed.value.filter((one) => one.name === name);

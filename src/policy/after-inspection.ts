@@ -157,13 +157,12 @@ function putInOrder(
   switch (choice.type) {
     case 'stuck':
       return giveUp(ledger, choice.reason, event);
-    case 'keep':
-      return advance(
-        folderIsBack(noteTarget(withHints(ledger, choice, beforeStep), choice.resume)),
-        next,
-        choice.resume,
-        event,
-      );
+    case 'keep': {
+      const ordered = folderIsBack(noteTarget(withHints(ledger, choice, beforeStep), choice.resume));
+      const { state, effects } = advance(ordered, next, choice.resume, event);
+      const told: Effect[] = choice.note === undefined ? [] : [{ type: 'tell', text: choice.note }];
+      return { state, effects: [...told, ...effects] };
+    }
     case 'roll-back':
       return {
         state: {

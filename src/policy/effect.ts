@@ -42,4 +42,6 @@ export type Effect =
   | { readonly type: 'kill-worker' }
   | { readonly type: 'dump-stacks' }
   | { readonly type: 'mark'; readonly id: string; readonly standing: Standing; readonly why: string }
+  /** Something a person should know that no state shows. */
+  | { readonly type: 'tell'; readonly text: string }
   | { readonly type: 'finish' };

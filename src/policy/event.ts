@@ -35,7 +35,12 @@ export const isPreemption = (by: StopSource): by is 'preemption' | 'warning' =>
  */
 export type Event = Instant &
   (
-    | { readonly type: 'started'; readonly bootId: string }
+    | {
+        readonly type: 'started';
+        readonly bootId: string;
+        /** Checkpoints are in another folder than before: what the old one held says nothing of it. */
+        readonly otherFolder?: boolean;
+      }
     | {
         readonly type: 'inspected';
         /** Oldest first. */

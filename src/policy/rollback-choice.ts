@@ -49,7 +49,7 @@ export function chooseRollback(question: RollbackQuestion): RollbackChoice {
     type: 'roll-back',
     ...(target && { target }),
     moves: inTheWay.map((checkpoint) => checkpoint.id),
-    reason: describe(question, inTheWay),
+    reason: describe(question, inTheWay, target),
   };
 }
 
@@ -68,10 +68,18 @@ function findTarget({ checkpoints, beforeStep }: RollbackQuestion): CheckpointFa
   );
 }
 
-function describe(question: RollbackQuestion, inTheWay: readonly CheckpointFact[]): string {
+function describe(
+  question: RollbackQuestion,
+  inTheWay: readonly CheckpointFact[],
+  target: CheckpointFact | undefined,
+): string {
   const newest = inTheWay[0];
   if (question.beforeStep !== undefined) {
-    return `the training was bad from step ${formatCount(question.beforeStep)} on`;
+    const aloud =
+      target?.standing === 'verified'
+        ? '; none before it is proven safe, so this is the newest verified one'
+        : '';
+    return `the training was bad from step ${formatCount(question.beforeStep)} on${aloud}`;
   }
   return newest ? `${newest.id} is ${newest.standing}: ${newest.why}` : '';
 }

@@ -46,7 +46,7 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return onLaunched(policy, state, event);
     case 'progressed':
       if (state.name !== 'running') return stay(state);
-      return stay({ ...state, ledger: noteFirstProgress(state.ledger, event.summary, state.resume) });
+      return stay(goesOn({ ...state, ledger: noteFirstProgress(state.ledger, event.summary, state.resume) }));
     case 'checkpoint-verified':
       if (state.name !== 'running' && state.name !== 'stopping') return stay(state);
       // what is saved from a training that has gone bad is not getting further
@@ -70,6 +70,11 @@ export function transition(policy: Policy, state: State, event: Event): Step {
   }
 }
 
+/** Progress ends what was warned of. */
+function goesOn({ warning: _over, ...running }: Extract<State, { name: 'running' }>): State {
+  return running;
+}
+
 /** Folds a journal: the state a run was in after its last event. */
 export function replay(policy: Policy, events: readonly Event[], from: State = initialState()): State {
   return events.reduce((state, event) => transition(policy, state, event).state, from);
@@ -83,11 +88,15 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
   switch (state.name) {
     case 'idle':
       return inspect(startAfresh(state.ledger, event.at), 'start');
-    case 'ended':
+    case 'ended': {
       // preempted is not an end: it goes on, free
       if (state.outcome === 'preempted')
         return inspect({ ...state.ledger, attempt: nextAttempt(state.ledger) }, 'start');
-      return inspect(startAfresh(state.ledger, event.at), 'start');
+      const fresh = startAfresh(state.ledger, event.at);
+      // a completed training may be begun again from nothing, and so may one in another folder
+      const begins = state.outcome === 'completed' || event.otherFolder === true;
+      return inspect(begins ? { ...fresh, everVerified: false } : fresh, 'start');
+    }
     case 'inspecting':
       if (state.after === 'failure' || state.after === 'success') {
         return {

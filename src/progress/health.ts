@@ -48,7 +48,8 @@ export function checkHealth(next: ProgressDraft, before: Progress, heartbeat: He
 function noteBadRow(next: ProgressDraft, step: number | undefined, loss?: number, gradNorm?: number): void {
   if (next.unhealthy) return;
   if (next.badLosses === 0 && next.badGradNorms === 0) {
-    delete next.firstBadStep;
+    // deleting what is not there costs as much, at every heartbeat
+    if (next.firstBadStep !== undefined) delete next.firstBadStep;
     return;
   }
   if (step !== undefined) next.firstBadStep ??= step;

@@ -6,6 +6,7 @@ import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { damaged, refused } from './problems.js';
 import { validRunName } from './run-name.js';
 import { readVersioned, writeVersioned } from './versioned-file.js';
+import { makeDirs } from '../util/os/make-dirs.js';
 
 /** The version of the folder's layout, in run.json. */
 const layoutVersion = 1;
@@ -80,7 +81,7 @@ export async function createRun(stateDir: string, name: string, now: number): Pr
   const unborn = path.join(path.dirname(dir), `.new-${id}`);
   let made: string | undefined;
   try {
-    made = await files.mkdir(path.dirname(dir), { recursive: true, mode: 0o700 });
+    made = await makeDirs(path.dirname(dir), 0o700);
     const paths = pathsOf(unborn);
     for (const folder of [unborn, paths.attempts, paths.incidents, paths.requests]) {
       await files.mkdir(folder, { mode: 0o700 });

@@ -21,6 +21,11 @@ export interface CheckpointWatcher {
 
 /** A scan may take this share of the time at most: the next one waits 50 times as long as the last took. */
 const scanCostFactor = 50;
+/** After a change: how soon it is looked at, ms, and how many times as long as a scan takes. */
+const soonMs = 100;
+const soonCostFactor = 10;
+/** How often something half-written that does not change is looked at before it is left to the regular scans. */
+const mostPartialLooks = 5;
 
 /**
  * Scans the folder when something changed in it (and was then left alone for the settle time) and every now and then
@@ -34,6 +39,8 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
   let cancelTimer: (() => void) | undefined;
   let dueMono = Number.POSITIVE_INFINITY;
   let signature = '';
+  let lastCostMs = 0;
+  let partialLooks = 0;
   let newest: string | undefined;
   let creditedMono = clock.mono();
   let creditedStep = watcher.step();
@@ -48,13 +55,14 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
     });
     if (found?.ok) await take(found.value.checkpoints);
     else if (found) loop.parts.notice(found.error.message);
-    const cost = clock.mono() - startedMono;
-    schedule(Math.max(scanEveryMs, scanCostFactor * cost));
+    lastCostMs = clock.mono() - startedMono;
+    schedule(Math.max(scanEveryMs, scanCostFactor * lastCostMs));
   }
 
   async function take(checkpoints: readonly CheckpointFact[]): Promise<void> {
     const now = checkpoints.map((c) => `${c.id}:${c.sizeBytes}:${c.modifiedAt}`).join('\n');
     if (signature !== '' && now !== signature) watcher.grew();
+    partialLooks = now === signature ? partialLooks + 1 : 0;
     signature = now;
     loop.sawCheckpoints(checkpoints);
     const last = checkpoints.findLast((c) => isUsable(c.standing));
@@ -65,7 +73,8 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
       loop.post({ type: 'checkpoint-verified', checkpoint: last });
     }
     // what is still being written is looked at again once it may have settled
-    if (checkpoints.some((c) => c.standing === 'partial')) schedule(settleMs);
+    const partial = checkpoints.some((c) => c.standing === 'partial');
+    if (partial && partialLooks < mostPartialLooks) schedule(settleMs);
     await credit();
   }
 
@@ -102,7 +111,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
 
   const unwatch = store.watch(() => {
     watcher.grew();
-    schedule(settleMs + 50);
+    schedule(Math.max(soonMs, soonCostFactor * lastCostMs));
   });
   schedule(0);
   return {

@@ -40,6 +40,9 @@ export function performEffect(loop: Loop, effect: Effect): void {
     case 'mark':
       loop.keep(mark(loop, effect));
       return;
+    case 'tell':
+      loop.parts.notice(effect.text);
+      return;
     case 'finish':
       return;
     default:
@@ -110,6 +113,7 @@ async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host
 
 async function mark(loop: Loop, { id, standing, why }: Extract<Effect, { type: 'mark' }>): Promise<void> {
   const marked = await loop.parts.store?.mark(id, standing, why);
+  if (marked?.ok) loop.marked(id, standing);
   if (marked && !marked.ok)
     loop.parts.notice(`${id} could not be marked ${standing}: ${marked.error.message}`);
 }

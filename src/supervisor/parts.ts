@@ -40,6 +40,8 @@ export interface Parts {
   readonly engine: Engine;
   /** undefined: no checkpoint folder is known, there is no rollback. */
   readonly store?: CheckpointStore;
+  /** Checkpoints are in another folder than when the run was last at work. */
+  readonly otherFolder: boolean;
   readonly classify: Classify;
   /** How often a folder is scanned at most when nothing calls for it, ms. */
   readonly scanEveryMs: number;

@@ -1,3 +1,4 @@
+import { summarize } from '../progress/fold.js';
 import { judge, silenceDeadline } from '../progress/silence.js';
 import type { SilenceDeadline } from '../progress/types.js';
 import type { CheckpointWatch } from './checkpoint-watch.js';
@@ -45,6 +46,14 @@ export function watchSilence(
     lastTickMono = now;
     if (worker.isSuspended()) fold.extend(passed);
     else if (passed - tickMs > lateMs) fold.extend(passed - tickMs);
+    if (
+      warnedOf !== undefined &&
+      fold.progress.lastProgressMono !== warnedOf &&
+      fold.progress.lastProgressMono !== undefined
+    ) {
+      warnedOf = undefined;
+      loop.post({ type: 'progressed', summary: summarize(fold.progress) });
+    }
     if (!hanging && judge(deadline(), now) !== 'fine') await judgeSilence();
     if (!closed) cancel = clock.after(tickMs, onTick);
   }

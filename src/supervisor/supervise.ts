@@ -91,7 +91,8 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   };
 
   async function run(): Promise<Extract<State, { name: 'ended' }>> {
-    loop.post({ type: 'started', bootId: parts.bootId });
+    const { bootId, otherFolder } = parts;
+    loop.post({ type: 'started', bootId, ...(otherFolder && { otherFolder }) });
     if (aftermath) loop.post(aftermath);
     for (;;) {
       const event = await queue.next();
@@ -189,6 +190,7 @@ function isStopping(effect: Effect): boolean {
     effect.type === 'stop-worker' ||
     effect.type === 'kill-worker' ||
     effect.type === 'dump-stacks' ||
+    effect.type === 'tell' ||
     effect.type === 'finish'
   );
 }

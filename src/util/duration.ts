@@ -11,8 +11,9 @@ export function parseDuration(text: string | number): number | undefined {
 }
 
 /** Milliseconds as a person says them: `850 ms`, `10.8 s`, `12m 31s`, `3h 02m`, `4d 06h`. */
-export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+export function formatDuration(exactMs: number): string {
+  const ms = Math.max(0, Math.round(exactMs));
+  if (ms < 1000) return `${ms} ms`;
   if (ms < 60_000) {
     const seconds = Math.floor(ms / 100) / 10;
     return `${seconds >= 30 ? Math.floor(seconds) : seconds} s`;

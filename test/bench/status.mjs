@@ -1,4 +1,6 @@
-// How long `trainguard status` takes against a bare `node -e 0`, and what it loads for that.
+// How long `trainguard status` takes against a bare `node -e 0`, with one run under way and one that ended, and what it
+// loads for that.
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { check, median, ms, option, printMachine, printTable, quantile, supervised } from './lib.mjs';
@@ -12,6 +14,7 @@ const heavy = ['zod', 'execa', 'cosmiconfig', 'chokidar', 'pino'];
 const dir = temporaryDir('status');
 printMachine();
 await supervised(['--name', 'ended'], ['true'], { cwd: dir });
+const live = await startLiveRun();
 
 const sides = {
   'node -e 0': ['-e', '0'],
@@ -38,10 +41,32 @@ printTable([
   ]),
 ]);
 const { packages, own } = await loadedBy('status');
+await live.stop();
 console.log(`it loads ${own} files of its own and, of others: ${packages.join(', ') || 'nothing'}`);
 check('status to node -e 0', ratioOf('trainguard status'), bound, ' ×');
 const wrong = heavy.filter((name) => packages.includes(name));
 check(`packages it must not load${wrong.length > 0 ? ` (${wrong.join(', ')})` : ''}`, wrong.length, 0);
+
+/** A run that is under way: what `status` is asked about most, and what it must ask a lock about. */
+async function startLiveRun() {
+  let pid;
+  const args = [trainguard, 'run', '--name', 'live', '--', 'sleep', '600'];
+  const ended = timed(process.execPath, args, { cwd: dir, onStart: (started) => (pid = started) });
+  const kill = () => process.kill(pid, 'SIGTERM');
+  process.once('exit', kill);
+  for (let looks = 0; looks < 600; looks++) {
+    const { stdout } = spawnSync(process.execPath, [trainguard, 'status'], { cwd: dir, encoding: 'utf8' });
+    if (!/^live +running/m.test(stdout)) continue;
+    return {
+      async stop() {
+        process.off('exit', kill);
+        kill();
+        await ended;
+      },
+    };
+  }
+  throw new Error('the live run did not begin');
+}
 
 /** Which packages a verb loads: V8's coverage names every script that was run, however it was loaded. */
 async function loadedBy(verb) {

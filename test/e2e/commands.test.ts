@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, after, describe, test, type TestContext } from 'node:test';
 import { runDigits } from '../support/digits.js';
+import { eventually } from '../support/eventually.js';
 import { PuppetStage } from '../support/puppet.js';
-import { runCli, type CliOptions, type Ended } from '../support/run-cli.js';
+import { root } from '../support/root.js';
+import { runCli, runProgram, type CliOptions, type Ended } from '../support/run-cli.js';
 import { tempDir } from '../support/temp-dir.js';
 import { checkpointsIn, digits, eventsOf, guard, quarantineOf, statusOf, treeOf } from './kit.js';
 
@@ -203,7 +205,7 @@ describe('status, logs', { concurrency: 3 }, () => {
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^digits {2}completed · attempt 1 · step 40 of 40 · loss \d\.\d+\n/);
     assert.match(stdout, /newest checkpoint step-000040\.npz/);
-    assert.match(stdout, /0 {2}exception at step 25: retry 1 of 3\n.*planned crash at step 25/);
+    assert.match(stdout, /0 {2}exception at step 25.*: retry 1 of 3\n.*planned crash at step 25/);
     assert.match(stdout, /goodput \d+\.\d %, 5 steps repeated/);
   });
 
@@ -226,6 +228,24 @@ describe('status, logs', { concurrency: 3 }, () => {
     assert.deepEqual(treeOf(nowhere), {});
   });
 
+  test('a reader that has seen enough is no error', async (t) => {
+    const bin = path.join(root, 'bin', 'trainguard.js');
+    // `true` reads nothing, and has ended long before anything is written
+    const pipe = '"$@" | true; exit ${PIPESTATUS[0]}';
+    for (const args of [['status', '--state-dir', seen.stateDir], ['--help']]) {
+      const { code, stderr } = await runProgram(t, [
+        'bash',
+        '-c',
+        pipe,
+        'bash',
+        process.execPath,
+        bin,
+        ...args,
+      ]).done;
+      assert.deepEqual([code, stderr], [0, '']);
+    }
+  });
+
   test('status of an active run: running, its worker’s pid, --exit-code 0', async (t) => {
     const stage = await PuppetStage.create(t);
     const cwd = tempDir(t);
@@ -233,6 +253,8 @@ describe('status, logs', { concurrency: 3 }, () => {
     const worker = await stage.next();
     await worker.stdout('heartbeat step=7 loss=0.5 total_steps=9\n');
     await run.untilStdout(/"type":"progressed"/);
+    // the state file is written at most once a second
+    await eventually(async () => (await statusOf(t, cwd, 'play')).step === 7, 'its step in status', 15_000);
     const view = await statusOf(t, cwd, 'play');
     assert.deepEqual([view.state, view.pid, view.attempt], ['running', worker.pid, 0]);
     assert.equal((await cli(t, cwd, 'status', '--exit-code')).code, 0);

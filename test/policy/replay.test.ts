@@ -40,6 +40,7 @@ const answers: Record<Effect['type'], readonly EventType[]> = {
   'kill-worker': ['exited'],
   'dump-stacks': [],
   mark: [],
+  tell: [],
   finish: ['started'],
 };
 

@@ -17,7 +17,8 @@ export interface FollowOptions {
 
 /**
  * Copies a growing file to a sink from offset `from` (bytes) on, until `ended` and all is read. The next piece is
- * read only once the sink has taken the last, so a slow sink costs no memory, and delays nobody else who reads.
+ * read only once the sink has taken the last, so a slow sink costs no memory, and delays nobody else who reads. What
+ * the sink was given is overwritten once it settles.
  * A file that is not there yet is waited for.
  * @returns the offset reached
  * @throws what the sink throws, and errors of the file system other than ENOENT
@@ -57,7 +58,7 @@ async function pump(
         offset = data;
         continue;
       }
-      await write(Buffer.from(buffer.subarray(0, bytesRead))); // a copy: the sink may keep it
+      await write(buffer.subarray(0, bytesRead));
       offset += bytesRead;
     }
     if (last) return offset;

@@ -4,6 +4,7 @@ import { errorCode } from './durable.js';
 import { liveClaims, placeFile, type Rival, unlinkIfThere } from './lock-claims.js';
 import { isSameProcess, type LockOwner } from './lock-owner.js';
 import { abstractAddresses, ask } from './lock-socket.js';
+import { makeDirs } from './make-dirs.js';
 
 /**
  * Others that have, or ask for, a checkpoint folder above or below ours. Known are: on Linux every lock of this network
@@ -43,7 +44,7 @@ interface Entry {
 }
 
 export async function register(registry: string, id: string, entry: Entry): Promise<void> {
-  await fs.mkdir(registry, { recursive: true, mode: 0o700 });
+  await makeDirs(registry, 0o700);
   await placeFile(path.join(registry, `${id}.json`), JSON.stringify({ schemaVersion: 1, ...entry }));
 }
 

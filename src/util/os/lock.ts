@@ -7,6 +7,7 @@ import { Holdings, undecided } from './lock-holdings.js';
 import { nestedRivals } from './lock-nested.js';
 import { describeOwner, isSameHost, type LockOwner, thisOwner } from './lock-owner.js';
 import { abstractAddress, ask } from './lock-socket.js';
+import { makeDirs } from './make-dirs.js';
 
 export type { LockOwner } from './lock-owner.js';
 
@@ -48,7 +49,7 @@ export async function acquireLock(request: LockRequest): Promise<Result<Lock>> {
   let made: string | undefined;
   try {
     const dir = await fs.realpath(request.dir);
-    made = await files.mkdir(lockFolder, { recursive: true, mode: 0o700 });
+    made = await makeDirs(lockFolder, 0o700);
     for (;;) {
       const round = await contend(request, dir, giveUpAt);
       if ('lock' in round) return ok(round.lock);

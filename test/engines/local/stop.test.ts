@@ -191,12 +191,17 @@ sys.exit(1)`),
   });
 
   test('after success what goes on gets the grace, is named, and finishes', async (t) => {
-    const script = "(trap 'echo told' TERM; sleep 1.5; echo uploaded) & exit 0";
-    const { worker, lines, notices } = await launch(t, ['sh', '-c', script]);
+    const script =
+      "(trap 'echo told' TERM; while [ ! -e seen ]; do sleep 0.05; done; echo uploaded) & exit 0";
+    const { worker, lines, notices, cwd } = await launch(t, ['sh', '-c', script], {
+      engine: { graceMs: 30_000 },
+    });
+    await until('it is named', () => notices.length > 0);
+    writeFileSync(path.join(cwd, 'seen'), '');
     assert.deepEqual(await worker.ended, { type: 'code', code: 0 });
     assert.deepEqual(lines, ['uploaded']);
     assert.equal(notices.length, 1);
-    assert.match(notices[0]!, /go(es)? on: \d+ \(.*\) after the command ended; given 5 s to finish/);
+    assert.match(notices[0]!, /go(es)? on: \d+ \(.*\) after the command ended; given 30 s to finish/);
   });
 
   test('after success what never ends is stopped after the grace', async (t) => {

@@ -1,0 +1,30 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { errorCode, files } from './durable.js';
+
+/**
+ * Makes a folder and those above it that are missing. Node's own `recursive` never ends where mkdir answers ENOENT
+ * although the parent is there (/proc), so this goes step by step.
+ * @returns the topmost folder that was made; undefined: it was there
+ * @throws the system's error; EEXIST where a file is in the way
+ */
+export async function makeDirs(dir: string, mode = 0o777): Promise<string | undefined> {
+  try {
+    await files.mkdir(dir, { mode });
+    return dir;
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST' && (await fs.stat(dir)).isDirectory()) return undefined;
+    const parent = path.dirname(dir);
+    if (code !== 'ENOENT' || parent === dir) throw error;
+    const first = await makeDirs(parent, mode);
+    try {
+      await files.mkdir(dir, { mode });
+      return first ?? dir;
+    } catch (second) {
+      // another made it in the same instant
+      if (errorCode(second) === 'EEXIST' && (await fs.stat(dir)).isDirectory()) return first;
+      throw second;
+    }
+  }
+}
