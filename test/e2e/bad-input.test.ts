@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
     what: 'an open quote in --resume-args',
     args: run('--resume-args', "'{path}"),
     status: 64,
-    says: [/resume-args/, /unclosed '/],
+    says: [/resume-args/, /quote/, /closed/],
   },
   { what: 'a run name with a slash', args: run('--name', 'a/b'), status: 64, says: [/a\/b/, /slash/] },
   { what: 'a run name with ..', args: run('--name', '..'), status: 64, says: [/\.\./] },

@@ -57,6 +57,27 @@ describe('a run that is started again after it ended', () => {
     });
   }
 
+  it('an emptied folder: a completed training begins again from nothing, one that failed does not', () => {
+    for (const [outcome, endIt] of Object.entries(ways)) {
+      const sim = afterTwoFailures();
+      endIt(sim);
+      const launched = sim.launches.length;
+      sim.folder = [];
+      sim.start();
+      assert.equal(sim.launches.length, outcome === 'completed' ? launched + 1 : launched);
+      if (outcome !== 'completed') assert.match(sim.ended().reason, /--allow-scratch/);
+    }
+  });
+
+  it('another checkpoint folder: what the old one held says nothing of it', () => {
+    const sim = afterTwoFailures();
+    ways.failed(sim);
+    sim.folder = [];
+    sim.post({ type: 'started', bootId: 'boot-1', otherFolder: true });
+    sim.settle();
+    assert.equal(sim.state.name, 'running');
+  });
+
   it('preempted: next number, the same budgets, repeats remembered', () => {
     const sim = afterTwoFailures();
     const { retriesUsed, totalRetries, failures, repeat, tally } = sim.state.ledger;

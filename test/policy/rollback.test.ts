@@ -43,7 +43,9 @@ describe('a training that goes bad', () => {
     sim.hold('roll-back');
     sim.goBad(nan(60), steps(1, 80));
     assert.ok(sim.state.name === 'rolling-back');
-    assert.equal(sim.state.reason, 'the training was bad from step 60 on');
+    const reason =
+      'the training was bad from step 60 on; none before it is proven safe, so this is the newest verified one';
+    assert.equal(sim.state.reason, reason);
     assert.deepEqual(sim.effects.slice(-3), [
       { type: 'mark', id: 'checkpoint-60', standing: 'tainted', why: 'the loss is NaN' },
       { type: 'mark', id: 'checkpoint-75', standing: 'tainted', why: 'the loss is NaN' },
@@ -51,7 +53,7 @@ describe('a training that goes bad', () => {
         type: 'roll-back',
         target: 'checkpoint-40',
         moves: ['checkpoint-75', 'checkpoint-60'],
-        reason: 'the training was bad from step 60 on',
+        reason,
       },
     ]);
     assert.equal(sim.state.ledger.furthest?.step, 40);
@@ -213,7 +215,9 @@ describe('before an attempt', () => {
     sim.guessed = true;
     sim.folder = [saved(20), saved(40, 'corrupt', { ours: false }), saved(60, 'partial')];
     sim.start();
-    assert.deepEqual(types(sim), ['inspect', 'launch']);
+    assert.deepEqual(types(sim), ['inspect', 'tell', 'launch']);
+    const told = sim.effects.find((effect) => effect.type === 'tell');
+    assert.match(told?.text ?? '', /checkpoint-40 is corrupt .* stays where it is; name the folder/);
     assert.equal(sim.launches[0]?.resume?.step, 20);
 
     const ours = simulate();
