@@ -2,11 +2,16 @@ import type { Problem } from '../util/result.js';
 
 /** Says what is wrong, in one sentence, and answers the exit status. */
 export function refuse(problem: Problem, json = false): number {
-  process.stderr.write(`trainguard: ${problem.message}\n`);
+  complain(problem);
   if (json) {
     process.stdout.write(
       `${JSON.stringify({ type: 'error', message: problem.message, exit: problem.exit })}\n`,
     );
   }
   return problem.exit;
+}
+
+/** Says on stderr what is wrong with a part of what was asked for; the rest is answered. */
+export function complain(problem: Problem): void {
+  process.stderr.write(`trainguard: ${problem.message}\n`);
 }

@@ -1,57 +1,76 @@
 import type { GlobalOptions } from '../cli.js';
-import { describeRun, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
-import { listRuns, type Run } from '../runs/run-dir.js';
-import { validRunName } from '../runs/run-name.js';
+import { type RunStatus, type StateRecord, viewRun, viewUnbegun } from '../report/status-view.js';
+import { listRuns, type Run } from '../runs/open-run.js';
 import { readState } from '../runs/state-file.js';
-import { probeLock } from '../util/os/lock.js';
-import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { unknownRun } from './find-run.js';
-import { refuse } from './refuse.js';
+import { exitStatus, ok, type Result } from '../util/result.js';
+import { complain, refuse } from './refuse.js';
 import { stateDirOf } from './seeker.js';
+
+// Called every few seconds by scripts and prompts, so what only some calls need is loaded when they do; the bench
+// test/bench/status.mjs holds the whole to 1.5 times a bare start of Node.
 
 export interface StatusOptions extends GlobalOptions {
   readonly exitCode?: true;
 }
 
-/** `trainguard status [run]`: 0 whenever it could answer, 4 unknown run; with --exit-code 3 if none is active. */
+/**
+ * `trainguard status [run]`: 0 whenever it could answer, 4 unknown run; with --exit-code 3 if none is active. Of
+ * several runs, one whose record is damaged is told on stderr and decides the exit status; the others are shown.
+ */
 export async function status(name: string | undefined, options: StatusOptions): Promise<number> {
   const json = options.json === true;
   const stateDir = await stateDirOf(options);
   if (!stateDir.ok) return refuse(stateDir.error, json);
-  const valid = name === undefined ? undefined : validRunName(name);
-  if (valid && !valid.ok) return refuse(valid.error, json);
-  const listed = await listRuns(stateDir.value);
-  if (!listed.ok) return refuse(listed.error, json);
-  const wanted = name === undefined ? listed.value : listed.value.filter((one) => one.name === name);
-  if (name !== undefined && wanted.length === 0) {
-    const names = listed.value.map((one) => one.name);
-    return refuse(unknownRun(name, names, stateDir.value).error, json);
-  }
-  const runs: RunStatus[] = [];
-  let worst: number = exitStatus.done;
-  for (const { run } of wanted) {
-    const view = run.ok ? await viewOf(run.value) : run;
-    if (view.ok) runs.push(view.value);
-    else worst = refuse(view.error, json);
-  }
+  const found = await runsOf(stateDir.value, name);
+  if (!found.ok) return refuse(found.error, json);
+  const views = await Promise.all(found.value.map(async (run) => (run.ok ? await viewOf(run.value) : run)));
+  const runs = views.flatMap((view) => (view.ok ? [view.value] : []));
+  const problems = views.flatMap((view) => (view.ok ? [] : [view.error]));
+  const [problem] = problems;
+  if (problem && name !== undefined) return refuse(problem, json);
+  problems.forEach(complain);
   if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, runs })}\n`);
-  else process.stdout.write(describe(runs, stateDir.value));
-  if (worst !== exitStatus.done) return worst;
+  else if (views.length === 0) process.stdout.write(`no runs in ${stateDir.value}\n`);
+  else if (runs.length > 0) process.stdout.write(await describe(runs));
+  if (problem) return Math.max(...problems.map(({ exit }) => exit));
   return options.exitCode && !runs.some((run) => run.active) ? exitStatus.noneActive : exitStatus.done;
 }
 
-async function viewOf(run: Run): Promise<Result<RunStatus>> {
-  const [record, holder] = await Promise.all([
-    readState<StateRecord>(run.paths.state),
-    probeLock({ dir: run.dir, keepIn: run.dir }),
-  ]);
-  if (!record.ok) return record;
-  if (!record.value) return fail(`run ${run.name} has not begun yet`, exitStatus.done);
-  return ok(viewRun({ ...record.value, run: run.name }, holder !== undefined));
+/** The run of that name, or all of them. */
+async function runsOf(stateDir: string, name: string | undefined): Promise<Result<readonly Result<Run>[]>> {
+  if (name !== undefined) {
+    const { validRunName } = await import('../runs/valid-run-name.js');
+    const valid = validRunName(name);
+    if (!valid.ok) return valid;
+  }
+  const listed = await listRuns(stateDir);
+  if (!listed.ok) return listed;
+  if (name === undefined) return ok(listed.value.map(({ run }) => run));
+  const wanted = listed.value.find((one) => one.name === name);
+  if (wanted) return ok([wanted.run]);
+  const { unknownRun } = await import('./find-run.js');
+  return unknownRun(
+    name,
+    listed.value.map((one) => one.name),
+    stateDir,
+  );
 }
 
-function describe(runs: readonly RunStatus[], stateDir: string): string {
-  if (runs.length === 0) return `no runs in ${stateDir}\n`;
+async function viewOf(run: Run): Promise<Result<RunStatus>> {
+  const record = await readState<StateRecord>(run.paths.state);
+  if (!record.ok) return record;
+  const ended = record.value?.state.name === 'ended';
+  const active = !ended && (await isSupervised(run));
+  return ok(record.value ? viewRun({ ...record.value, run: run.name }, active) : viewUnbegun(run.name, active));
+}
+
+async function isSupervised(run: Run): Promise<boolean> {
+  const { probeLock } = await import('../util/os/lock-probe.js');
+  return (await probeLock({ dir: run.dir, keepIn: run.dir })) !== undefined;
+}
+
+async function describe(runs: readonly RunStatus[]): Promise<string> {
+  const { describeRun } = await import('../report/describe-run.js');
   const now = Date.now();
   return `${runs.map((run) => describeRun(run, now)).join('\n')}\n`;
 }

@@ -1,8 +1,10 @@
 import path from 'node:path';
 import type { FailureRule, Policy } from '../policy/policy.js';
 import { defaults } from './defaults.js';
-import { isInWorker } from './locate.js';
 import type { Config } from './schema.js';
+import { resolveStateDir, type Surroundings } from './state-dir.js';
+
+export type { Surroundings } from './state-dir.js';
 
 /** The flags of `run` that the configuration has keys for, as the command line's parser leaves them: times in ms. */
 export interface RunFlags {
@@ -56,13 +58,6 @@ export interface Settings {
     readonly attempts: number;
     readonly dir?: string;
   };
-}
-
-/** Where a command is called. */
-export interface Surroundings {
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly configFile?: string;
 }
 
 /** Everything that decides: flags over configuration over defaults. */
@@ -138,20 +133,6 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       ...(logs?.dir !== undefined && { dir: logs.dir }),
     },
   };
-}
-
-/** The state folder: flag, TRAINGUARD_STATE_DIR, configuration; else beside the configuration or in the working directory. */
-export function resolveStateDir(
-  { cwd, env, configFile }: Surroundings,
-  byFlag: string | undefined,
-  byConfig: string | undefined,
-): string {
-  const byEnvironment = isInWorker(env) ? undefined : env['TRAINGUARD_STATE_DIR'];
-  const named = byFlag ?? (byEnvironment === '' ? undefined : byEnvironment);
-  if (named !== undefined) return path.resolve(cwd, named);
-  return (
-    byConfig ?? path.join(configFile === undefined ? cwd : path.dirname(configFile), defaults.stateDirName)
-  );
 }
 
 /** A path as it was given, but for URLs. */

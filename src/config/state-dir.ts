@@ -1,8 +1,14 @@
 import path from 'node:path';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { locateConfig, type Seeker } from './locate.js';
-import { isTable, parseSource } from './parse.js';
-import { resolveStateDir } from './resolve.js';
+import { defaults } from './defaults.js';
+import { isInWorker, locateConfig, type Seeker } from './locate.js';
+
+/** Where a command is called. */
+export interface Surroundings {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly configFile?: string;
+}
 
 /**
  * Where runs are kept, for commands that need nothing else of the configuration (status, logs, stop): the file is found
@@ -17,6 +23,7 @@ export async function findStateDir(seeker: Seeker, byFlag?: string): Promise<Res
   if (!located.ok) return located;
   const source = located.value;
   if (!source) return ok(resolveStateDir(surroundings, undefined, undefined));
+  const { isTable, parseSource } = await import('./parse.js');
   const parsed = await parseSource(source);
   if (!parsed.ok) return parsed;
   const named = isTable(parsed.value) ? parsed.value['stateDir'] : undefined;
@@ -28,4 +35,18 @@ export async function findStateDir(seeker: Seeker, byFlag?: string): Promise<Res
   }
   const byConfig = named === undefined ? undefined : path.resolve(path.dirname(source.file), named);
   return ok(resolveStateDir({ ...surroundings, configFile: source.file }, undefined, byConfig));
+}
+
+/** The state folder: flag, TRAINGUARD_STATE_DIR, configuration; else beside the configuration or in the working directory. */
+export function resolveStateDir(
+  { cwd, env, configFile }: Surroundings,
+  byFlag: string | undefined,
+  byConfig: string | undefined,
+): string {
+  const byEnvironment = isInWorker(env) ? undefined : env['TRAINGUARD_STATE_DIR'];
+  const named = byFlag ?? (byEnvironment === '' ? undefined : byEnvironment);
+  if (named !== undefined) return path.resolve(cwd, named);
+  return (
+    byConfig ?? path.join(configFile === undefined ? cwd : path.dirname(configFile), defaults.stateDirName)
+  );
 }

@@ -2,70 +2,17 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, files, syncDir } from '../util/os/durable.js';
-import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { damaged, refused } from './problems.js';
-import { validRunName } from './run-name.js';
-import { readVersioned, writeVersioned } from './versioned-file.js';
 import { makeDirs } from '../util/os/make-dirs.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { pathsOf, type Run, runDirOf, type RunIdentity } from './open-run.js';
+import { refused } from './problems.js';
+import { validRunName } from './valid-run-name.js';
+import { writeVersioned } from './versioned-file.js';
+
+export * from './open-run.js';
 
 /** The version of the folder's layout, in run.json. */
 const layoutVersion = 1;
-
-/** What run.json says: which run this is, for ever. */
-export interface RunIdentity {
-  readonly name: string;
-  /** Random, 16 hexadecimal digits: `TRAINGUARD_RUN_ID`, and part of the marker variable's name. */
-  readonly id: string;
-  /** ms since 1970. */
-  readonly createdAt: number;
-  readonly layoutVersion: number;
-}
-
-export interface Run extends RunIdentity {
-  readonly dir: string;
-  readonly paths: RunPaths;
-}
-
-/** Every file of a run (DESIGN section 8), by its path. */
-export interface RunPaths {
-  readonly identity: string;
-  readonly launch: string;
-  readonly journal: string;
-  readonly state: string;
-  readonly metrics: string;
-  readonly log: string;
-  readonly attempts: string;
-  readonly incidents: string;
-  readonly requests: string;
-  /** What `acquireLock` keeps its folder in: the run's folder itself. */
-  readonly lock: string;
-}
-
-/** `.trainguard` beside the config file that was found, else in the working directory. */
-export const defaultStateDir = (cwd: string, configFile?: string): string =>
-  path.join(configFile === undefined ? cwd : path.dirname(configFile), '.trainguard');
-
-export const runDirOf = (stateDir: string, name: string): string => path.join(stateDir, 'runs', name);
-
-/** Where checkpoint folders in use are listed: the `registry` of `acquireLock`. */
-export const checkpointRegistryOf = (stateDir: string): string => path.join(stateDir, 'checkpoint-folders');
-
-/** The folder of one attempt: `attempts/000`. */
-export const attemptDirOf = (runDir: string, attempt: number): string =>
-  path.join(runDir, 'attempts', String(attempt).padStart(3, '0'));
-
-export const pathsOf = (dir: string): RunPaths => ({
-  identity: path.join(dir, 'run.json'),
-  launch: path.join(dir, 'launch.json'),
-  journal: path.join(dir, 'journal.jsonl'),
-  state: path.join(dir, 'state.json'),
-  metrics: path.join(dir, 'metrics.jsonl'),
-  log: path.join(dir, 'supervisor.log'),
-  attempts: path.join(dir, 'attempts'),
-  incidents: path.join(dir, 'incidents'),
-  requests: path.join(dir, 'requests'),
-  lock: dir,
-});
 
 /**
  * Makes a new run's folder, 0700, whole or not at all: it is made under another name and renamed. A run that exists,
@@ -100,48 +47,6 @@ export async function createRun(stateDir: string, name: string, now: number): Pr
       return refused(`make the run's folder ${dir}`, error);
     }
     return fail(`${dir} exists already; choose another --name`, exitStatus.busy, 'EEXIST');
-  }
-}
-
-/** Reads a run's identity; undefined: there is no run in this folder. */
-export async function openRun(dir: string): Promise<Result<Run | undefined>> {
-  const paths = pathsOf(dir);
-  const wayOut = `move ${dir} away to start the run anew`;
-  const read = await readVersioned<RunIdentity>(paths.identity, wayOut);
-  if (!read.ok || !read.value) return read.ok ? ok(undefined) : read;
-  const { id, createdAt } = read.value as Partial<Record<keyof RunIdentity, unknown>>;
-  if (typeof id !== 'string' || !/^[0-9a-f]{8,64}$/.test(id) || typeof createdAt !== 'number') {
-    return damaged(paths.identity, 'it names no run id', wayOut);
-  }
-  // the folder's name counts: a person may have renamed or copied it
-  return ok({ ...read.value, name: path.basename(dir), dir, paths });
-}
-
-export interface ListedRun {
-  readonly name: string;
-  readonly dir: string;
-  readonly run: Result<Run>;
-}
-
-/** Every run of a state folder, by name; no state folder: none. */
-export async function listRuns(stateDir: string): Promise<Result<readonly ListedRun[]>> {
-  const folder = path.join(stateDir, 'runs');
-  try {
-    const names = (await fs.readdir(folder, { withFileTypes: true })).filter(
-      (entry) => entry.isDirectory() && !entry.name.startsWith('.'),
-    );
-    const listed = await Promise.all(
-      names.map(async ({ name }): Promise<ListedRun[]> => {
-        const dir = path.join(folder, name);
-        const run = await openRun(dir);
-        if (!run.ok) return [{ name, dir, run }];
-        return run.value ? [{ name, dir, run: ok(run.value) }] : [];
-      }),
-    );
-    return ok(listed.flat().sort((a, b) => (a.name < b.name ? -1 : 1)));
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return ok([]);
-    return refused(`read ${folder}`, error);
   }
 }
 

@@ -51,6 +51,7 @@ export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: '
   const worker = launched.value;
   loop.post({ type: 'launched', pid: worker.pid });
   const checkpoints = watchCheckpoints(loop, {
+    drain: () => worker.drain(),
     step: () => fold.progress.step,
     healthy: () => fold.progress.unhealthy === undefined && fold.progress.badLosses === 0,
     grew: () => fold.grew(),

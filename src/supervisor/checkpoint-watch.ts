@@ -11,6 +11,8 @@ export interface CheckpointWatch {
 }
 
 export interface CheckpointWatcher {
+  /** Reads the worker's output to its present end: a checkpoint must not be ahead of the step that it was saved at. */
+  drain(): Promise<void>;
   step(): number | undefined;
   healthy(): boolean;
   /** The folder changed: the worker lives. */
@@ -47,6 +49,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
 
   async function scan(): Promise<void> {
     const startedMono = clock.mono();
+    await watcher.drain();
     const step = watcher.step();
     const found = await store?.inspect({
       live: true,

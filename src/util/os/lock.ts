@@ -6,10 +6,11 @@ import { freshForMs, liveClaims, type Rival, sweepClaims } from './lock-claims.j
 import { Holdings, undecided } from './lock-holdings.js';
 import { nestedRivals } from './lock-nested.js';
 import { describeOwner, isSameHost, type LockOwner, thisOwner } from './lock-owner.js';
-import { abstractAddress, ask } from './lock-socket.js';
+import { addressOf, probeLock } from './lock-probe.js';
 import { makeDirs } from './make-dirs.js';
 
 export type { LockOwner } from './lock-owner.js';
+export { probeLock } from './lock-probe.js';
 
 export interface LockRequest {
   readonly kind: LockOwner['kind'];
@@ -64,15 +65,6 @@ export async function acquireLock(request: LockRequest): Promise<Result<Lock>> {
     await removeMade(lockFolder, made);
     return cannotLock(request, error);
   }
-}
-
-/** Who has the folder now; undefined: nobody. Changes nothing. Same arguments as {@link acquireLock}. */
-export async function probeLock(what: Pick<LockRequest, 'dir' | 'keepIn'>): Promise<Rival | undefined> {
-  const address = await addressOf(what.dir);
-  const answer = address === undefined ? undefined : await ask(address);
-  if (answer?.type === 'claim') return answer.claim;
-  const [claim] = await liveClaims(path.join(what.keepIn, 'lock'), Date.now(), false);
-  return claim ?? (answer?.type === 'silent' ? { id: '', state: 'held', owner: undefined } : undefined);
 }
 
 /** How long it may take until it is settled who of several gets it; each needs a few ms. */
@@ -157,11 +149,6 @@ async function busyMessage(request: LockRequest, dir: string, rival: Rival): Pro
 
 const awayHint = (owner: LockOwner): string =>
   isSameHost(owner) ? '' : ` (if that host is gone, try again in ${freshForMs / 60_000} minutes)`;
-
-async function addressOf(dir: string): Promise<string | undefined> {
-  const { dev, ino } = await fs.stat(dir, { bigint: true });
-  return abstractAddress(dev, ino);
-}
 
 /** Removes the empty folders that `mkdir` made for a lock that was not got, from the lock folder up to `first`. */
 async function removeMade(lockFolder: string, first: string | undefined): Promise<void> {

@@ -1,0 +1,143 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { longestMs } from './config/defaults.js';
+import { parseDuration } from './util/duration.js';
+import { exitStatus } from './util/result.js';
+
+/**
+ * Runs the command line by the whole tree of verbs.
+ * @param argv as process.argv
+ * @returns the exit status
+ */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  let status: number = exitStatus.done;
+  const program = buildProgram((code) => {
+    status = code;
+  });
+  try {
+    await program.parseAsync(argv);
+    return status;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // commander has already said what is wrong; help and version are no errors
+    return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
+  }
+}
+
+/** Every verb with its flags. @param done is told the exit status of the one that ran */
+export function buildProgram(done: (status: number) => void): Command {
+  const program = new Command('trainguard')
+    .description(
+      'Puts a supervisor in front of `python train.py`, so that the training is there in the morning.',
+    )
+    .version('0.1.0', '-V, --version')
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'trainguard: ')) });
+
+  verb(program, 'run', 'run a training command under supervision')
+    .argument('[command...]', 'the training command, after --')
+    .passThroughOptions()
+    .option('--name <name>', "the run's name (the script's stem unless given)")
+    .addOption(
+      repeatable('--checkpoint-dir <folder>', 'where the training saves (found by itself where it can be)'),
+    )
+    .option('--layout <layout>', 'how checkpoints are laid out: auto, huggingface, generic')
+    .option(
+      '--resume-args <args>',
+      "flags added when there is a checkpoint, e.g. '--resume_from_checkpoint {path}'",
+    )
+    .option('--max-retries <n>', 'failures in a row without getting further that are retried', count)
+    .option('--backoff-initial <duration>', 'wait before the first retry', duration)
+    .option('--backoff-max <duration>', 'longest wait before a retry', duration)
+    .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', timeout)
+    .option('--startup-timeout <duration>', 'the same, before the first progress', timeout)
+    .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
+    .option('--no-rollback', 'leave the checkpoint folder alone')
+    .option('--vault <folder>', 'where quarantined checkpoints go')
+    .option('--stdin', 'give the training this stdin instead of /dev/null')
+    .option('--allow-scratch', 'train from the beginning when no good checkpoint is left')
+    .option('--dry-run', 'say what would be done, and do nothing')
+    .action(async (command: string[], options: import('./commands/run.js').RunOptions) => {
+      const { run } = await import('./commands/run.js');
+      done(await run(command, options));
+    });
+
+  verb(program, 'status', 'say how runs are doing')
+    .argument('[run]')
+    .option('--exit-code', 'exit 3 if no run is active')
+    .action(async (name: string | undefined, options: import('./commands/status.js').StatusOptions) => {
+      const { status } = await import('./commands/status.js');
+      done(await status(name, options));
+    });
+
+  verb(program, 'rollback', 'make the next attempt resume from a chosen checkpoint')
+    .argument('[run]')
+    .requiredOption('--to <checkpoint>', 'latest, previous, best, safe, step:N, or a name')
+    .option('--checkpoint-dir <folder>', "a folder instead of a run's")
+    .option('--layout <layout>', 'how checkpoints are laid out')
+    .option('--vault <folder>', 'where quarantined checkpoints go')
+    .option('--stop', 'stop the run first if it is active')
+    .option('--dry-run', 'say what would be moved, and move nothing')
+    .action(async (name: string | undefined, options: import('./commands/rollback.js').RollbackOptions) => {
+      const { rollback } = await import('./commands/rollback.js');
+      done(await rollback(name, options));
+    });
+
+  verb(program, 'logs', "print a run's output")
+    .argument('[run]')
+    .option('-f, --follow', 'go on until the run ends')
+    .option('--attempt <n>', 'which attempt (the newest unless given)', count)
+    .action(async (name: string | undefined, options: import('./commands/logs.js').LogsOptions) => {
+      const { logs } = await import('./commands/logs.js');
+      done(await logs(name, options));
+    });
+
+  verb(program, 'stop', 'stop a run, letting it finish a save')
+    .argument('[run]')
+    .option('--dry-run', 'say what would be stopped')
+    .action(async (name: string | undefined, options: import('./commands/stop.js').StopOptions) => {
+      const { stop } = await import('./commands/stop.js');
+      done(await stop(name, options));
+    });
+
+  return program;
+}
+
+function verb(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--json', 'JSON alone on stdout')
+    .option('--config <file>', 'the configuration file (searched upwards unless given)')
+    .option('--state-dir <folder>', 'where runs are kept (.trainguard)')
+    .option('--quiet', "none of trainguard's own lines")
+    .option('--no-color', 'no colours');
+}
+
+function repeatable(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((value: string, previous: string[] | undefined) => [
+    ...(previous ?? []),
+    value,
+  ]);
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms > longestMs)
+    throw new InvalidArgumentError('Use 500ms, 30s, 5m, 2h, or a number of seconds, up to 24 days.');
+  return ms;
+}
+
+function timeout(text: string): number {
+  const ms = duration(text);
+  if (ms === 0) throw new InvalidArgumentError('Use a time longer than nothing.');
+  return ms;
+}
+
+function count(text: string): number {
+  const n = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n))
+    throw new InvalidArgumentError('Use a whole number, 0 or more.');
+  return n;
+}

@@ -1,0 +1,58 @@
+import { formatDuration } from '../util/duration.js';
+import { formatCount, plural } from '../util/text.js';
+import type { CheckpointView, RunStatus } from './run-status.js';
+
+/** A run as a person reads it in `status`. */
+export function describeRun(status: RunStatus, now: number): string {
+  const lines: string[] = [];
+  const { step, totalSteps, loss, latest, safe } = { ...status, ...status.checkpoint };
+  const where = [
+    ...(step === null
+      ? []
+      : [`step ${formatCount(step)}${totalSteps === null ? '' : ` of ${formatCount(totalSteps)}`}`]),
+    ...(loss === null ? [] : [`loss ${loss}`]),
+  ];
+  // a run without a worker has not begun
+  const attempt = status.workers.length === 0 ? [] : [`attempt ${status.attempt}`];
+  lines.push([`${status.run}  ${status.state}`, ...attempt, ...where].join(' · '));
+  if (status.state === 'orphaned') {
+    lines.push('its supervisor is gone; `trainguard run` with the same name goes on with it');
+  }
+  if (status.reason !== null && status.reason !== 'completed') lines.push(status.reason);
+  if (status.pid !== null) lines.push(`pid ${status.pid}${heartbeatWords(status, now)}`);
+  if (status.warning !== null) lines.push(`warning: ${status.warning}`);
+  if (status.waitingFor !== null) lines.push(`waiting for ${status.waitingFor}`);
+  if (status.nextRetryAt !== null) {
+    lines.push(`next attempt in ${formatDuration(Date.parse(status.nextRetryAt) - now)}`);
+  }
+  if (latest)
+    lines.push(
+      `newest checkpoint ${checkpointWords(latest)}${safe && safe.id !== latest.id ? `, safe ${checkpointWords(safe)}` : ''}`,
+    );
+  if (status.totalFailures > 0) {
+    lines.push(
+      `${plural(status.totalFailures, 'failure')}, ${status.retriesUsed} of ${status.maxRetries} retries used`,
+    );
+    for (const failure of status.failures.slice(-3)) {
+      const at = failure.step === null ? '' : ` at step ${formatCount(failure.step)}`;
+      const back = failure.rolledBackTo === null ? '' : ` → ${failure.rolledBackTo}`;
+      lines.push(`  ${failure.attempt}  ${failure.kind}${at}${back}: ${failure.action || 'being judged'}`);
+      lines.push(`     ${failure.reason}`);
+    }
+  }
+  if (status.goodput.ettr !== null) {
+    lines.push(
+      `goodput ${(status.goodput.ettr * 100).toFixed(1)} %, ${plural(status.goodput.lostSteps, 'step')} repeated`,
+    );
+  }
+  return lines.map((line, i) => (i === 0 ? line : `    ${line}`)).join('\n');
+}
+
+function heartbeatWords(status: RunStatus, now: number): string {
+  if (status.lastHeartbeatAt === null) return ', no heartbeat yet';
+  const ago = `, last heartbeat ${formatDuration(now - Date.parse(status.lastHeartbeatAt))} ago`;
+  if (status.nextDeadlineAt === null) return ago;
+  return `${ago}; counts as a hang in ${formatDuration(Date.parse(status.nextDeadlineAt) - now)} without progress`;
+}
+
+const checkpointWords = (c: CheckpointView): string => `${c.id} (${c.standing})`;
