@@ -43,7 +43,8 @@ export async function openCheckpointStore(options: OpenOptions): Promise<Result<
   const readOnly = options.readOnly ?? false;
   const notice = (text: string): void => options.onNotice(text);
   try {
-    const folder = await openFolder(options.dir, readOnly);
+    // a guess is no reason to make a folder: the script may want to make it itself
+    const folder = await openFolder(options.dir, readOnly, !readOnly && !options.guessed);
     if (!folder.ok) return folder;
     const dir = folder.value;
     const scanner = new Scanner(dir, options.layout);
@@ -76,7 +77,7 @@ export async function openCheckpointStore(options: OpenOptions): Promise<Result<
 }
 
 /** @returns its real path, so that a link that is turned elsewhere meanwhile changes nothing */
-async function openFolder(given: string, readOnly: boolean): Promise<Result<string>> {
+async function openFolder(given: string, readOnly: boolean, make: boolean): Promise<Result<string>> {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(given)?.[1];
   if (scheme !== undefined) {
     const message = `the checkpoint folder ${given} is remote: ${scheme}:// is not read by this version (checkpoints.remote); sync it to a local folder and name that with --checkpoint-dir`;
@@ -91,7 +92,7 @@ async function openFolder(given: string, readOnly: boolean): Promise<Result<stri
   const refuse = (why: string, code?: string): Result<never> =>
     fail(`the checkpoint folder ${given} ${why}`, exitStatus.config, code);
   try {
-    if (!readOnly) await makeDirs(dir);
+    if (make) await makeDirs(dir);
     if (!(await fs.stat(dir)).isDirectory())
       return refuse('is a file; name the folder it lies in', 'ENOTDIR');
     await fs.access(
@@ -101,7 +102,7 @@ async function openFolder(given: string, readOnly: boolean): Promise<Result<stri
     return ok(await fs.realpath(dir));
   } catch (error) {
     const code = errorCode(error);
-    if (readOnly && code === 'ENOENT') return ok(dir);
+    if (!make && code === 'ENOENT') return ok(dir);
     if (code === 'EEXIST' || code === 'ENOTDIR')
       return refuse('is a file, or lies below one; name a folder', code);
     if (code === 'EACCES' || code === 'EPERM')

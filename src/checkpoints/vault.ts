@@ -66,12 +66,14 @@ export async function placeVault(wish: VaultWish, notice: (text: string) => void
 /** @returns why it cannot be used */
 async function tryVault(dir: string, vault: string): Promise<string | undefined> {
   try {
-    await makeDirs(vault, 0o700);
+    await makeDirs(vault, 0o700, 0o777);
     for (const name of Object.values(inVault))
       await files.mkdir(path.join(vault, name), { recursive: true, mode: 0o700 });
-    const proven = await identity(dir, vault);
+    // a folder that is still to be made will lie on its parent's file system
+    const from = (await isFolder(dir)) ? dir : path.dirname(dir);
+    const proven = await identity(from, vault);
     if ((await readProof(vault)) === proven) return undefined;
-    await probe(dir, vault);
+    await probe(from, vault);
     await syncDir(path.dirname(vault));
     await writeFileAtomic(path.join(vault, 'vault.json'), JSON.stringify({ schemaVersion: 1, proven }));
     return undefined;

@@ -1,7 +1,6 @@
 import type { GlobalOptions } from '../cli.js';
 import { type RunStatus, type StateRecord, viewRun, viewUnbegun } from '../report/status-view.js';
-import { listRuns, type Run } from '../runs/open-run.js';
-import { readState } from '../runs/state-file.js';
+import { listRuns, readState, type Run } from '../runs/open-run.js';
 import { exitStatus, ok, type Result } from '../util/result.js';
 import { complain, refuse } from './refuse.js';
 import { stateDirOf } from './seeker.js';
@@ -61,7 +60,9 @@ async function viewOf(run: Run): Promise<Result<RunStatus>> {
   if (!record.ok) return record;
   const ended = record.value?.state.name === 'ended';
   const active = !ended && (await isSupervised(run));
-  return ok(record.value ? viewRun({ ...record.value, run: run.name }, active) : viewUnbegun(run.name, active));
+  return ok(
+    record.value ? viewRun({ ...record.value, run: run.name }, active) : viewUnbegun(run.name, active),
+  );
 }
 
 async function isSupervised(run: Run): Promise<boolean> {

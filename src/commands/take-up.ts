@@ -172,7 +172,8 @@ async function openStore(
   const lock = await acquireLock({
     kind: 'checkpoints',
     run: run.name,
-    dir: store.value.dir,
+    // a folder that was guessed may still be to be made, by the script; until then its vault stands for it
+    dir: (await missingAncestor(store.value.dir)) === undefined ? store.value.dir : vault,
     keepIn: vault,
     registry: checkpointRegistryOf(plan.stateDir),
     onTrouble: notice,

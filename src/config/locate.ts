@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -56,10 +56,11 @@ export async function locateConfig(seeker: Seeker): Promise<Result<ConfigSource 
   const home = path.resolve(seeker.env['HOME'] ?? os.homedir());
   for (let dir = path.resolve(seeker.cwd); ; dir = path.dirname(dir)) {
     for (const place of places) {
+      if (!mayBeThere(path.join(dir, place.name))) continue;
       const found = await readPlace(path.join(dir, place.name), place, seeker);
       if (!found.ok || found.value) return found;
     }
-    if (dir === home || dir === path.dirname(dir) || (await isBoundary(dir))) return ok(undefined);
+    if (dir === home || dir === path.dirname(dir) || isBoundary(dir)) return ok(undefined);
   }
 }
 
@@ -148,14 +149,14 @@ async function readOwn(file: string, seeker: Seeker): Promise<Result<string | un
   }
 }
 
-async function isBoundary(dir: string): Promise<boolean> {
-  for (const name of boundaries) {
-    try {
-      await fs.lstat(path.join(dir, name));
-      return true;
-    } catch {
-      // not there: the next one may be
-    }
+const isBoundary = (dir: string): boolean => boundaries.some((name) => mayBeThere(path.join(dir, name)));
+
+/** Asked at once: the dozens of looks on the way up would take longer as promises than all else that `status` does. */
+function mayBeThere(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    // opening it will say what is wrong
+    return true;
   }
-  return false;
 }

@@ -1,4 +1,4 @@
-import fs from 'node:fs/promises';
+import fs from 'node:fs';
 import path from 'node:path';
 import { errorCode } from '../util/os/durable.js';
 import { ok, type Result } from '../util/result.js';
@@ -75,6 +75,10 @@ export async function openRun(dir: string): Promise<Result<Run | undefined>> {
   return ok({ ...read.value, name: path.basename(dir), dir, paths });
 }
 
+/** Reads state.json; undefined: there is none. A damaged one can be made anew from the journal, says the Problem. */
+export const readState = <T extends object>(file: string): Promise<Result<T | undefined>> =>
+  readVersioned<T>(file, 'the next "trainguard run" or "trainguard resume" makes it anew from the journal');
+
 export interface ListedRun {
   readonly name: string;
   readonly dir: string;
@@ -85,9 +89,9 @@ export interface ListedRun {
 export async function listRuns(stateDir: string): Promise<Result<readonly ListedRun[]>> {
   const folder = path.join(stateDir, 'runs');
   try {
-    const names = (await fs.readdir(folder, { withFileTypes: true })).filter(
-      (entry) => entry.isDirectory() && !entry.name.startsWith('.'),
-    );
+    const names = fs
+      .readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
     const listed = await Promise.all(
       names.map(async ({ name }): Promise<ListedRun[]> => {
         const dir = path.join(folder, name);

@@ -1,14 +1,13 @@
 import type { Clock } from '../supervisor/ports.js';
 import { ok, type Problem, type Result } from '../util/result.js';
+import { readState } from './open-run.js';
 import { isDamage } from './problems.js';
-import { readVersioned, setAside, writeVersioned } from './versioned-file.js';
+import { setAside, writeVersioned } from './versioned-file.js';
+
+export { readState } from './open-run.js';
 
 /** At most so often is state.json written, ms (DESIGN section 8). */
 const intervalMs = 1000;
-
-/** Reads state.json; undefined: there is none. A damaged one can be made anew from the journal, says the Problem. */
-export const readState = <T extends object>(file: string): Promise<Result<T | undefined>> =>
-  readVersioned<T>(file, 'the next "trainguard run" or "trainguard resume" makes it anew from the journal');
 
 /**
  * Reads state.json for the one who will write it: a damaged one is moved to `state.json.damaged-N`, as the journal has

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, files, syncDir, writeFileAtomic } from '../util/os/durable.js';
@@ -29,7 +30,7 @@ export async function readVersioned<T extends object>(
 ): Promise<Result<T | undefined>> {
   let text: string;
   try {
-    text = await fs.readFile(file, 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return ok(undefined);
     return refused(`read ${file}`, error);

@@ -2,8 +2,16 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, files, writeFully } from './durable.js';
 import { isProcessAlive } from './lock-alive.js';
-import { asOwner, isSameHost, type LockOwner } from './lock-owner.js';
-import { type Answer, ask, type Claim, type ClaimState, openShortDir, type ShortDir } from './lock-socket.js';
+import { isSameHost, type LockOwner } from './lock-owner.js';
+import {
+  type Answer,
+  ask,
+  asOwner,
+  type Claim,
+  type ClaimState,
+  openShortDir,
+  type ShortDir,
+} from './lock-socket.js';
 
 /** Another process that has, or asks for, what we want. `owner` undefined: it does not say. */
 export interface Rival {

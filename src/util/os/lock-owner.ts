@@ -41,15 +41,6 @@ export const isSameProcess = (a: LockOwner, b: LockOwner): boolean =>
 export const describeOwner = (owner: LockOwner): string =>
   `pid ${owner.pid} on host ${owner.host} since ${new Date(owner.at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-/** Reads an owner out of JSON that may be anything; undefined if it is none. */
-export function asOwner(value: unknown): LockOwner | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { run, kind, dir, host, bootId, pid, at } = value as Record<string, unknown>;
-  const strings = [run, dir, host, bootId].every((field) => typeof field === 'string');
-  if (!strings || (kind !== 'run' && kind !== 'checkpoints')) return undefined;
-  return typeof pid === 'number' && typeof at === 'number' ? (value as LockOwner) : undefined;
-}
-
 function processIdentity(): Pick<LockOwner, 'pidStart' | 'pidNamespace'> {
   try {
     const stat = readFileSync('/proc/self/stat', 'utf8');

@@ -4,8 +4,8 @@ import fs from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { asOwner, type LockOwner } from './lock-owner.js';
 import { errorCode } from './durable.js';
+import type { LockOwner } from './lock-owner.js';
 
 /** `contending`: it has not yet been settled who of those that ask at this moment gets the lock. */
 export type ClaimState = 'contending' | 'held';
@@ -132,6 +132,15 @@ export async function openShortDir(dir: string): Promise<ShortDir> {
       return Promise.resolve();
     },
   };
+}
+
+/** Reads an owner out of JSON that may be anything; undefined if it is none. */
+export function asOwner(value: unknown): LockOwner | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { run, kind, dir, host, bootId, pid, at } = value as Record<string, unknown>;
+  const strings = [run, dir, host, bootId].every((field) => typeof field === 'string');
+  if (!strings || (kind !== 'run' && kind !== 'checkpoints')) return undefined;
+  return typeof pid === 'number' && typeof at === 'number' ? (value as LockOwner) : undefined;
 }
 
 function refusal(code: string | undefined): Answer | 'cut off' {

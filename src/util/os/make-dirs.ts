@@ -5,10 +5,11 @@ import { errorCode, files } from './durable.js';
 /**
  * Makes a folder and those above it that are missing. Node's own `recursive` never ends where mkdir answers ENOENT
  * although the parent is there (/proc), so this goes step by step.
+ * @param parentMode permission bits of the missing folders above it
  * @returns the topmost folder that was made; undefined: it was there
  * @throws the system's error; EEXIST where a file is in the way
  */
-export async function makeDirs(dir: string, mode = 0o777): Promise<string | undefined> {
+export async function makeDirs(dir: string, mode = 0o777, parentMode = mode): Promise<string | undefined> {
   try {
     await files.mkdir(dir, { mode });
     return dir;
@@ -17,7 +18,7 @@ export async function makeDirs(dir: string, mode = 0o777): Promise<string | unde
     if (code === 'EEXIST' && (await fs.stat(dir)).isDirectory()) return undefined;
     const parent = path.dirname(dir);
     if (code !== 'ENOENT' || parent === dir) throw error;
-    const first = await makeDirs(parent, mode);
+    const first = await makeDirs(parent, parentMode);
     try {
       await files.mkdir(dir, { mode });
       return first ?? dir;
