@@ -79,12 +79,6 @@ async function planCheckpoints(
     const found = await discoverCheckpointDir(argv, cwd);
     return ok(found && { dir: found.dir, guessed: true, words: found.words, ...rest });
   }
-  if (isWithin(named, settings.stateDir)) {
-    return fail(
-      `the state folder ${settings.stateDir} is inside the checkpoint folder ${named}; choose another --state-dir`,
-      exitStatus.config,
-    );
-  }
   if (isWithin(settings.stateDir, named)) {
     return fail(
       `the checkpoint folder ${named} is inside the state folder ${settings.stateDir}; name a folder outside it`,

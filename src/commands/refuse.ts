@@ -2,7 +2,7 @@ import type { Problem } from '../util/result.js';
 
 /** Says what is wrong, in one sentence, and answers the exit status. */
 export function refuse(problem: Problem, json = false): number {
-  complain(problem);
+  complain([problem]);
   if (json) {
     process.stdout.write(
       `${JSON.stringify({ type: 'error', message: problem.message, exit: problem.exit })}\n`,
@@ -11,7 +11,7 @@ export function refuse(problem: Problem, json = false): number {
   return problem.exit;
 }
 
-/** Says on stderr what is wrong with a part of what was asked for; the rest is answered. */
-export function complain(problem: Problem): void {
-  process.stderr.write(`trainguard: ${problem.message}\n`);
+/** Says on stderr what is wrong with parts of what was asked for; the rest is answered. */
+export function complain(problems: readonly Problem[]): void {
+  for (const { message } of problems) process.stderr.write(`trainguard: ${message}\n`);
 }

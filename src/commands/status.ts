@@ -1,8 +1,7 @@
 import type { GlobalOptions } from '../cli.js';
 import { type RunStatus, type StateRecord, viewRun, viewUnbegun } from '../report/status-view.js';
 import { listRuns, readState, type Run } from '../runs/open-run.js';
-import { exitStatus, ok, type Result } from '../util/result.js';
-import { complain, refuse } from './refuse.js';
+import { exitStatus, ok, type Problem, type Result } from '../util/result.js';
 import { stateDirOf } from './seeker.js';
 
 // Called every few seconds by scripts and prompts, so what only some calls need is loaded when they do; the bench
@@ -27,12 +26,17 @@ export async function status(name: string | undefined, options: StatusOptions): 
   const problems = views.flatMap((view) => (view.ok ? [] : [view.error]));
   const [problem] = problems;
   if (problem && name !== undefined) return refuse(problem, json);
-  problems.forEach(complain);
+  if (problem) (await import('./refuse.js')).complain(problems);
   if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, runs })}\n`);
   else if (views.length === 0) process.stdout.write(`no runs in ${stateDir.value}\n`);
   else if (runs.length > 0) process.stdout.write(await describe(runs));
   if (problem) return Math.max(...problems.map(({ exit }) => exit));
   return options.exitCode && !runs.some((run) => run.active) ? exitStatus.noneActive : exitStatus.done;
+}
+
+async function refuse(problem: Problem, json: boolean): Promise<number> {
+  const { refuse } = await import('./refuse.js');
+  return refuse(problem, json);
 }
 
 /** The run of that name, or all of them. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { openFilesBefore } from '../util/os/open-files.js';
 import type { Result } from '../util/result.js';
 import { readVersioned, writeVersioned } from './versioned-file.js';
 
@@ -47,8 +48,13 @@ export function parseLimits(text: string): ResourceLimit[] {
   });
 }
 
+/** Ours, but for the one that Node changed. */
 function readLimits(): ResourceLimit[] {
-  return parseLimits(readProc('/proc/self/limits') ?? '');
+  return parseLimits(readProc('/proc/self/limits') ?? '').map((limit) =>
+    limit.name === 'Max open files' && openFilesBefore !== undefined
+      ? { ...limit, soft: String(openFilesBefore) }
+      : limit,
+  );
 }
 
 /** Not by process.umask(), which sets it to 0 for an instant in which another thread may make a file. */

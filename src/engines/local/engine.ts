@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock, Engine, LaunchSpec, WorkerEvents } from '../../supervisor/ports.js';
 import { mono } from '../../util/os/boot.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
+import { openFilesBefore } from '../../util/os/open-files.js';
 import { readProcess } from '../../util/os/proc.js';
 import { signalNumber } from '../../util/os/signals.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
@@ -139,6 +140,7 @@ function startShim(
     spec.stopSignal,
     spec.argv,
     carriedPastShell(env),
+    openFilesBefore,
   );
   try {
     return spawner.start(options.shell ?? shimShell, args, {

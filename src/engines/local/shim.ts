@@ -3,7 +3,8 @@ export const shimShell = '/bin/sh';
 
 /**
  * The outer shell: leads the session and the group, and outlives the command to leave its exit status.
- * $0 the shell, $1 the attempt's folder, $2 the stop signal without SIG, then the command.
+ * $0 the shell, $1 the attempt's folder, $2 the stop signal without SIG, $3 the soft limit of open files or nothing, $4
+ * the inner shell's text, then the command.
  *
  * - `exec 3>&2 2>>shim.err`: what a shell says for itself ("Killed") is not the worker's; its stderr waits in 3.
  * - `trap :` and not `trap ''`: a signal that is caught is the default again in the command, one that is ignored
@@ -11,27 +12,30 @@ export const shimShell = '/bin/sh';
  * - `rmdir go`: one of two can remove a folder, so of two shims, or a shim and a supervisor that gives the launch
  *   up, one wins. `command -p`, since the worker's PATH may hold anything.
  * - `1<>` overwrites in place: nothing is allocated, so it works on a full disk.
+ * - `ulimit`: here and not in the inner shell, so that a trainguard that is the command finds it in its parent. A limit
+ *   that cannot be set is said in shim.err, and no reason not to train.
  * - No variable is set: one of the same name that the worker's environment exports would be changed with it.
  */
 const outer = [
   'exec 3>&2 2>>"$1/shim.err"',
   'trap : HUP INT QUIT TERM USR1 USR2 "$2"',
   'command -p rmdir "$1/go" || exit 125',
-  '"$0" -c "$3" "$@"',
+  'case $3 in ?*) command ulimit -S -n "$3" ;; esac',
+  '"$0" -c "$4" "$@"',
   'echo "$?" 1<>"$1/exit"',
 ].join('\n');
 
 /**
  * The inner shell: names itself in `pid` by its line of /proc/PID/stat (pid, session and start time stay the same
  * through exec; without /proc, by `ps`), then becomes the command. $0 the attempt's folder, $1 the stop signal, $2
- * this text, then the command.
+ * the limit, $3 this text, then the command.
  */
 const inner = [
   'if read -r TRAINGUARD_SHIM </proc/$$/stat; then :',
   'else TRAINGUARD_SHIM="$$ ps $(command -p ps -o lstart= -p $$)"; fi',
   'echo "$TRAINGUARD_SHIM" 1<>"$0/pid" || exit 125',
   'unset TRAINGUARD_SHIM',
-  'shift 2',
+  'shift 3',
   'exec 2>&3 3>&-',
   'exec "$@"',
 ].join('\n');
@@ -40,6 +44,7 @@ const inner = [
  * The arguments of the shell that runs `argv` as the attempt in `dir`. The environment goes through a shell, and
  * dash drops variables whose names it could not have itself (`BASH_FUNC_module%%`, `my.setting`), so `carried`
  * (those of them that there are) is handed on by env(1).
+ * @param openFiles the soft limit of open files that the command gets; ours unless given
  */
 export function shimArguments(
   shell: string,
@@ -47,9 +52,11 @@ export function shimArguments(
   stopSignal: string,
   argv: readonly string[],
   carried: readonly (readonly [string, string])[] = [],
+  openFiles?: number,
 ): readonly string[] {
   const env = carried.length === 0 ? [] : ['env', ...carried.map(([name, value]) => `${name}=${value}`)];
-  return ['-c', outer, shell, dir, stopSignal.replace(/^SIG/, ''), inner, ...env, ...argv];
+  const signal = stopSignal.replace(/^SIG/, '');
+  return ['-c', outer, shell, dir, signal, openFiles?.toString() ?? '', inner, ...env, ...argv];
 }
 
 /** The variables that a shell would not hand on. */

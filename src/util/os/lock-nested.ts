@@ -1,9 +1,10 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode } from './durable.js';
+import { abstractAddresses } from './lock-address.js';
 import { liveClaims, placeFile, type Rival, unlinkIfThere } from './lock-claims.js';
 import { isSameProcess, type LockOwner } from './lock-owner.js';
-import { abstractAddresses, ask } from './lock-socket.js';
+import { ask } from './lock-socket.js';
 import { makeDirs } from './make-dirs.js';
 
 /**

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import net from 'node:net';
@@ -79,33 +78,6 @@ function askOnce(address: string, timeoutMs: number): Promise<Answer | 'cut off'
     socket.on('end', () => settle(text === '' ? 'cut off' : parseAnswer(text)));
     socket.on('error', (error) => settle(refusal(errorCode(error))));
   });
-}
-
-/**
- * The abstract address of a folder: free the instant its holder dies, and taken by one process at a time.
- * Padded to the 107 bytes there are, because Node 20 pads short names with NUL and later ones do not, and then the two
- * would not see each other.
- */
-export function abstractAddress(dev: bigint, ino: bigint): string | undefined {
-  if (process.platform !== 'linux') return undefined;
-  const uid = process.getuid?.() ?? 0;
-  const digest = createHash('sha256').update(`${uid}:${dev}:${ino}`).digest('hex');
-  return `\0${abstractPrefix}${digest}`.padEnd(108, '.');
-}
-
-export const abstractPrefix = 'trainguard-';
-
-/** Every abstract socket of trainguard in this network namespace, of any user. */
-export async function abstractAddresses(): Promise<string[]> {
-  try {
-    const table = await fs.readFile('/proc/net/unix', 'latin1');
-    return [...new Set(table.match(/@trainguard-[0-9a-f]{64}\.*/g) ?? [])].map(
-      (name) => `\0${name.slice(1)}`,
-    );
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'EACCES') return [];
-    throw error;
-  }
 }
 
 /** A folder that can be named within the 107 (macOS: 103) bytes of a socket's path, however long its real name is. */

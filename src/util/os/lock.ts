@@ -3,10 +3,11 @@ import path from 'node:path';
 import { exitStatus, fail, ok, type Result } from '../result.js';
 import { errorCode, errorText, files } from './durable.js';
 import { freshForMs, liveClaims, type Rival, sweepClaims } from './lock-claims.js';
+import { addressOf } from './lock-address.js';
 import { Holdings, undecided } from './lock-holdings.js';
 import { nestedRivals } from './lock-nested.js';
 import { describeOwner, isSameHost, type LockOwner, thisOwner } from './lock-owner.js';
-import { addressOf, probeLock } from './lock-probe.js';
+import { probeLock } from './lock-probe.js';
 import { makeDirs } from './make-dirs.js';
 
 export type { LockOwner } from './lock-owner.js';

@@ -88,6 +88,27 @@ for (const shell of shells) {
     assert.equal(readStatus(dir), 3);
   });
 
+  test(`${shell}: sets the soft limit of open files; one that cannot be set is said, and the command runs`, async (t) => {
+    const limitsBy = async (name: string, limit?: number): Promise<string> => {
+      const dir = prepared(path.join(tempDir(t), name));
+      const out = openSync(path.join(dir, 'out.log'), 'a');
+      // a command that changes its own limit is the last to do so
+      const script = 'ulimit -S -n; ulimit -H -n; ulimit -S -n 70; ulimit -S -n';
+      const args = shimArguments(shell, dir, 'SIGTERM', ['sh', '-c', script], [['odd.name', 'x']], limit);
+      await once(spawn(shell, args, { stdio: ['ignore', out, 'ignore'], detached: true }), 'exit');
+      closeSync(out);
+      assert.equal(readStatus(dir), 0);
+      const said = readFileSync(path.join(dir, 'shim.err'), 'utf8');
+      return `${readFileSync(path.join(dir, 'out.log'), 'utf8').trim().replaceAll('\n', ' ')}${said && ' and said'}`;
+    };
+    const [soft = '', hard = ''] = spawnSync('sh', ['-c', 'ulimit -S -n; ulimit -H -n'], { encoding: 'utf8' })
+      .stdout.trim()
+      .split('\n');
+    assert.equal(await limitsBy('none'), `${soft} ${hard} 70`);
+    assert.equal(await limitsBy('lower', 77), `77 ${hard} 70`);
+    assert.equal(await limitsBy('beyond', Number(hard) + 1), `${soft} ${hard} 70 and said`);
+  });
+
   test(`${shell}: the right status on a full disk`, async (t) => {
     const dir = fullDisk(t);
     if (dir === undefined) return;
