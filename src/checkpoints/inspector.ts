@@ -4,6 +4,7 @@ import { stampOf } from '../util/os/dir-walk.js';
 import type { Origin } from './baseline.js';
 import { incomplete, judgeContent, unreadable, type Judgement } from './judge.js';
 import type { Layout } from './layouts/layout.js';
+import { isHidden } from './layouts/names.js';
 import type { Manifest } from './manifest.js';
 import { Quiet } from './quiet.js';
 import type { Scanner } from './scan.js';
@@ -37,6 +38,7 @@ export class Inspector {
   readonly #quiet: Quiet;
   #layout: Layout;
   #units: readonly Unit[] = [];
+  #foreign: readonly string[] = [];
 
   constructor(parts: InspectorParts, layout: Layout) {
     this.#parts = parts;
@@ -48,12 +50,21 @@ export class Inspector {
     return this.#layout.name;
   }
 
+  /** Visible entries that belong to no checkpoint, as of the last look. */
+  get foreign(): readonly string[] {
+    return this.#foreign;
+  }
+
   /** Lists the folder anew. */
   async units(live: boolean): Promise<readonly Unit[]> {
     const { scanner, standings } = this.#parts;
     const scan = await scanner.scan((id) => live && standings.isKnown(id));
     this.#layout = scan.layout;
     this.#units = scan.units;
+    const taken = new Set(scan.units.flatMap((unit) => unit.members.map((member) => member.path)));
+    this.#foreign = scan.entries
+      .map((entry) => entry.path)
+      .filter((name) => !isHidden(name) && !taken.has(name));
     return this.#units;
   }
 

@@ -10,6 +10,8 @@ import type { Unit } from './unit.js';
 
 /** A sharded checkpoint of a thousand ranks has some thousands of files. */
 const bounds = { maxFiles: 100_000, maxDepth: 16 };
+/** Names of files that hold a training's state. */
+const saysState = /state|model|weight|param|optim|ckpt|checkpoint/i;
 /** How many files of a folder are looked at to tell whether it is a checkpoint. */
 const filesSniffed = 64;
 
@@ -104,10 +106,11 @@ export class Scanner {
     for (const file of walk.files) {
       if (file.kind !== 'file' || isHidden(path.basename(file.path))) continue;
       const content = await this.#fileContent(file);
-      // JSON and pickles lie in every folder
-      if (typeof content === 'object' && content.known !== 'json' && content.known !== 'pickle')
-        return content;
-      if (content !== 'torn') answer = 'foreign';
+      // JSON and pickles lie in every folder: they count where nothing better is, if they are named for what they hold
+      const weak = typeof content === 'object' && (content.known === 'json' || content.known === 'pickle');
+      if (typeof content === 'object' && !weak) return content;
+      if (weak && saysState.test(path.basename(file.path))) answer = content;
+      else if (content !== 'torn' && answer === 'torn') answer = 'foreign';
     }
     return answer;
   }

@@ -69,7 +69,7 @@ export class Store implements CheckpointStore {
   inspect(options: LookOptions): Promise<Result<Inspection>> {
     return this.#alone('cannot be looked at', async () => {
       this.#facts = await this.#inspector.inspect(options);
-      return ok({ checkpoints: this.#facts });
+      return ok({ checkpoints: this.#facts, foreign: this.#inspector.foreign });
     });
   }
 

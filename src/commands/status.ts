@@ -64,9 +64,18 @@ async function viewOf(run: Run): Promise<Result<RunStatus>> {
   if (!record.ok) return record;
   const ended = record.value?.state.name === 'ended';
   const active = !ended && (await isSupervised(run));
-  return ok(
-    record.value ? viewRun({ ...record.value, run: run.name }, active) : viewUnbegun(run.name, active),
-  );
+  if (!record.value) return ok(viewUnbegun(run.name, active));
+  const { state } = record.value;
+  const workerAlive = active || ('pid' in state && isThere(state.pid));
+  return ok(viewRun({ ...record.value, run: run.name }, active, workerAlive));
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
 }
 
 async function isSupervised(run: Run): Promise<boolean> {

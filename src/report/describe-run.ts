@@ -16,7 +16,8 @@ export function describeRun(status: RunStatus, now: number): string {
   const attempt = status.workers.length === 0 ? [] : [`attempt ${status.attempt}`];
   lines.push([`${status.run}  ${status.state}`, ...attempt, ...where].join(' · '));
   if (status.state === 'orphaned') {
-    lines.push('its supervisor is gone; `trainguard run` with the same name goes on with it');
+    const worker = status.pid === null ? ', and so is its worker' : ', its worker lives on';
+    lines.push(`its supervisor is gone${worker}; "trainguard run" with the same name goes on with it`);
   }
   if (status.reason !== null && status.reason !== 'completed') lines.push(status.reason);
   if (status.pid !== null) lines.push(`pid ${status.pid}${heartbeatWords(status, now)}`);

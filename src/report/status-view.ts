@@ -6,8 +6,11 @@ import type { CheckpointView, FailureView, RunStateName, RunStatus, StateRecord 
 
 export type { RunSettings, RunStatus, StateRecord } from './run-status.js';
 
-/** @param active whether a supervisor holds the run's lock */
-export function viewRun(record: StateRecord, active: boolean): RunStatus {
+/**
+ * @param active whether a supervisor holds the run's lock
+ * @param workerAlive whether the worker's main process is there
+ */
+export function viewRun(record: StateRecord, active: boolean, workerAlive = active): RunStatus {
   const { state, progress, settings, checkpoints } = record;
   const { ledger } = state;
   const alive = state.name === 'running' || state.name === 'stopping';
@@ -24,7 +27,7 @@ export function viewRun(record: StateRecord, active: boolean): RunStatus {
     run: record.run,
     state: nameOf(state, active),
     active,
-    pid: alive ? state.pid : null,
+    pid: alive && workerAlive ? state.pid : null,
     engine: settings.engine,
     command: settings.command,
     attempt: ledger.attempt,
@@ -35,7 +38,7 @@ export function viewRun(record: StateRecord, active: boolean): RunStatus {
     totalSteps: progress?.totalSteps ?? ledger.lastAttempt?.totalSteps ?? null,
     loss: progress?.loss ?? null,
     lastHeartbeatAt,
-    nextDeadlineAt: alive ? isoOrNull(deadlineAt) : null,
+    nextDeadlineAt: alive && active ? isoOrNull(deadlineAt) : null,
     nextRetryAt: state.name === 'backing-off' ? isoOrNull(state.until.at) : null,
     waitingFor: state.name === 'waiting' ? (state.waitingFor ?? null) : stuckWords(state),
     warning: state.name === 'running' ? (state.warning ?? null) : null,

@@ -68,7 +68,13 @@ async function inspect(loop: Loop): Promise<void> {
     loop.post({ type: 'inspection-failed', reason: found.error.message, jitter });
     return;
   }
-  const { checkpoints } = found.value;
+  const { checkpoints, foreign } = found.value;
+  if (checkpoints.length === 0 && foreign.length > 0) {
+    const some = foreign.slice(0, 3).join(', ') + (foreign.length > 3 ? ', …' : '');
+    loop.parts.notice(
+      `nothing in ${store.dir} is recognised as a checkpoint (there is: ${some}), so there is nothing to resume from or to roll back to`,
+    );
+  }
   loop.sawCheckpoints(checkpoints);
   loop.post({ type: 'inspected', checkpoints, guessed: store.guessed, jitter });
 }

@@ -85,6 +85,8 @@ export interface Engine {
 export interface Inspection {
   /** Oldest first. */
   readonly checkpoints: readonly CheckpointFact[];
+  /** Visible entries of the folder that belong to no checkpoint. */
+  readonly foreign: readonly string[];
 }
 
 export interface RollbackDone {

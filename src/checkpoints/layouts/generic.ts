@@ -66,7 +66,7 @@ async function takeSeries(look: Look, members: readonly Named[]): Promise<Series
   const format = mostFrequent(formats);
   const isFile = members[0]?.entry.kind === 'file';
   // text and pickles are everywhere; only the name can tell that they are checkpoints
-  const needsWord = isFile && (format === undefined || format === 'json' || format === 'pickle');
+  const needsWord = format === 'json' || format === 'pickle';
   if (format === undefined && !contents.includes('torn')) return undefined;
   if (lone ? !hasLoneWord(name) : (needsWord || format === undefined) && !hasCheckpointWord(name))
     return undefined;

@@ -28,7 +28,9 @@ export async function openLogTail(
   let position = from;
   let reading: Promise<void> = Promise.resolve();
 
+  let closed = false;
   const readToEnd = async (): Promise<void> => {
+    if (closed) return; // who asks once more when all is read
     const { size } = fstatSync(handle.fd); // not worth a turn of the thread pool twenty times a second
     // each read gives the event loop a turn, so a flood of output starves nobody
     while (position < size) {
@@ -51,6 +53,7 @@ export async function openLogTail(
         await read();
         splitter.flush();
       } finally {
+        closed = true;
         await handle.close();
       }
     },
