@@ -16,7 +16,7 @@ export interface History {
   /** Where the run stood after its last event. */
   readonly state: State;
   begin(policy: Policy): Promise<Result<void>>;
-  append(event: Event): Promise<Result<void>>;
+  append(events: readonly Event[]): Promise<Result<void>>;
   close(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export async function openHistory(file: string): Promise<Result<History>> {
         { type: 'policy', policy },
       ]);
     },
-    append: (event) => journal.append([{ type: 'event', event }]),
+    append: (events) => journal.append(events.map((event) => ({ type: 'event', event }))),
     close: () => journal.close(),
   });
 }

@@ -74,6 +74,7 @@ export async function wire(
   });
   let live: Live | undefined;
   let attempt = 0;
+  let metricsFailing = false;
 
   const parts: Parts = {
     policy: plan.policy,
@@ -90,8 +91,8 @@ export async function wire(
       attempt = launch.attempt;
       return launchSpec(plan, held, launch);
     },
-    async persist(event) {
-      const written = await history.append(event);
+    async persist(events) {
+      const written = await history.append(events);
       if (!written.ok) throw new Error(written.error.message);
     },
     observe(happening) {
@@ -108,7 +109,8 @@ export async function wire(
     notice: (text) => report.notice(text),
     async takeStopRequest() {
       const written = await metrics.value.flush();
-      if (!written.ok) report.notice(written.error.message);
+      if (!written.ok && !metricsFailing) report.notice(written.error.message);
+      metricsFailing = !written.ok;
       const request = await takeStopRequest(run.dir, systemClock.now());
       if (!request.ok) throw new Error(request.error.message);
       return request.value && 'request';

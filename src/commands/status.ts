@@ -1,11 +1,12 @@
 import type { GlobalOptions } from '../cli.js';
+import { describeRun } from '../report/describe-run.js';
 import { type RunStatus, type StateRecord, viewRun, viewUnbegun } from '../report/status-view.js';
 import { listRuns, readState, type Run } from '../runs/open-run.js';
 import { exitStatus, ok, type Problem, type Result } from '../util/result.js';
 import { stateDirOf } from './seeker.js';
 
-// Called every few seconds by scripts and prompts, so what only some calls need is loaded when they do; the bench
-// test/bench/status.mjs holds the whole to 1.5 times a bare start of Node.
+// Called every few seconds by scripts and prompts, so what few calls need is loaded when they do: each file costs one
+// percent of Node's own start. The bench test/bench/status.mjs holds the whole to 1.5 times that.
 
 export interface StatusOptions extends GlobalOptions {
   readonly exitCode?: true;
@@ -29,7 +30,7 @@ export async function status(name: string | undefined, options: StatusOptions): 
   if (problem) (await import('./refuse.js')).complain(problems);
   if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, runs })}\n`);
   else if (views.length === 0) process.stdout.write(`no runs in ${stateDir.value}\n`);
-  else if (runs.length > 0) process.stdout.write(await describe(runs));
+  else if (runs.length > 0) process.stdout.write(describe(runs));
   if (problem) return Math.max(...problems.map(({ exit }) => exit));
   return options.exitCode && !runs.some((run) => run.active) ? exitStatus.noneActive : exitStatus.done;
 }
@@ -83,8 +84,7 @@ async function isSupervised(run: Run): Promise<boolean> {
   return (await probeLock({ dir: run.dir, keepIn: run.dir })) !== undefined;
 }
 
-async function describe(runs: readonly RunStatus[]): Promise<string> {
-  const { describeRun } = await import('../report/describe-run.js');
+function describe(runs: readonly RunStatus[]): string {
   const now = Date.now();
   return `${runs.map((run) => describeRun(run, now)).join('\n')}\n`;
 }

@@ -50,8 +50,8 @@ export interface Parts {
   /** How long a new checkpoint is left alone before it is looked at, ms. */
   readonly settleMs: number;
   launchSpec(launch: Extract<Effect, { type: 'launch' }>): LaunchSpec;
-  /** Writes the event down so that it survives; rejects when the disk will not take it. */
-  persist(event: Event): Promise<void>;
+  /** Writes events down so that they survive; rejects when the disk will not take them, and then has none of them. */
+  persist(events: readonly Event[]): Promise<void>;
   /** Called after each turn and each tick; must not throw. */
   observe(happening: Happening): void;
   publish(live: Live): void;

@@ -9,6 +9,7 @@ import { performEffect } from './effects.js';
 import type { Live, Parts } from './parts.js';
 import type { CheckpointFact } from './ports.js';
 import { createQueue } from './queue.js';
+import { createRecorder } from './record.js';
 
 /** An event without its time, which the loop adds when it is posted. */
 export type Untimed<E = Event> = E extends Event ? Omit<E, 'at' | 'mono'> : never;
@@ -42,6 +43,7 @@ export interface Supervisor {
 
 /** How often an unwritable journal is tried again, ms. */
 const persistRetryMs = 1000;
+const lastPersistTries = 10;
 
 /**
  * Runs a run from `initial` to its end: takes an event, lets the policy decide, persists, then acts, and feeds what the
@@ -62,6 +64,7 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   const bug = new Promise<never>((_, reject) => {
     failWith = reject;
   });
+  const recorder = createRecorder(parts);
   const loop: Loop = {
     parts,
     now: () => ({ at: parts.clock.now(), mono: parts.clock.mono() }),
@@ -103,13 +106,14 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
       parts.observe({ event, before, after: state, effects: step.effects });
       publish();
       for (const effect of step.effects) {
-        if (saved || isStopping(effect)) performEffect(loop, effect);
+        if (saved || !mustBeSaved(effect)) performEffect(loop, effect);
         else refuse(effect);
       }
       if (state.name === 'ended') {
         loop.attempt?.close();
         for (const cancel of timers) cancel();
         await Promise.all(work);
+        await persistEnd();
         publish();
         return state;
       }
@@ -117,26 +121,28 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   }
 
   /**
-   * Persist, then act. What starts or moves something waits until the disk takes the event (or a person stops the
-   * run); what stops something does not wait.
+   * Persist, then act. What starts or moves something waits until the disk takes the event, or until a person stops the
+   * run; nothing else waits, since a full disk must not keep a training from being watched and stopped.
    * @returns whether the event is on disk
    */
   async function persist(event: Event, effects: readonly Effect[]): Promise<boolean> {
-    for (let tries = 0; ; tries++) {
-      try {
-        await parts.persist(event);
-        return true;
-      } catch (error) {
-        if (tries === 0) {
-          parts.notice(
-            `the journal could not be written (${error instanceof Error ? error.message : String(error)}); trying again`,
-          );
-        }
-        if (effects.every(isStopping)) return false;
-        await Promise.race([wait(persistRetryMs), queue.size > 0 ? wait(persistRetryMs) : queue.ready()]);
-        if (stopAsked) return false;
-      }
+    let saved = await recorder.record(event);
+    while (!saved && effects.some(mustBeSaved) && !stopAsked) {
+      await wait(persistRetryMs);
+      saved = await recorder.retry();
     }
+    return saved;
+  }
+
+  /** The end of a run is worth some patience, but not for ever: the exit status is due. */
+  async function persistEnd(): Promise<void> {
+    for (let tries = 0; tries < lastPersistTries; tries++) {
+      if (await recorder.retry()) return;
+      await wait(persistRetryMs);
+    }
+    parts.notice(
+      'how the run ended could not be written down; run it again, and it is judged by what is on disk',
+    );
   }
 
   const wait = (ms: number): Promise<void> => new Promise((resolve) => parts.clock.after(ms, resolve));
@@ -184,16 +190,8 @@ export const notStarted = (message: string, code = 'EIO'): Untimed => ({
   summary: { heartbeats: 0, longestPhaseMs: {} },
 });
 
-/** Effects that must not wait for a full disk. */
-function isStopping(effect: Effect): boolean {
-  return (
-    effect.type === 'stop-worker' ||
-    effect.type === 'kill-worker' ||
-    effect.type === 'dump-stacks' ||
-    effect.type === 'tell' ||
-    effect.type === 'finish'
-  );
-}
+/** Effects that must never be done without the event that asked for them being on disk. */
+const mustBeSaved = (effect: Effect): boolean => effect.type === 'launch' || effect.type === 'roll-back';
 
 const pollEveryMs = 500;
 
