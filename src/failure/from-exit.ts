@@ -84,6 +84,17 @@ function fromStatus(exit: Exit, host: HostFacts, logs: readonly LogLines[]): Fai
       confidence: 0.5,
     };
   }
+  const full = Object.entries(host.freeBytes ?? {}).find(([, bytes]) => bytes < noSpace);
+  if (full) {
+    return {
+      kind: 'storage',
+      fingerprint: 'storage:full',
+      reason: `the command ended with exit status ${exit.code} and could not say why: the disk of ${full[0]} is full`,
+      advice: 'free some space there',
+      evidence: all,
+      confidence: 0.6,
+    };
+  }
   const last = evidence ? `; the last line says: ${shortened(evidence.text)}` : ' and without a word';
   return {
     kind: 'unknown',
@@ -93,6 +104,8 @@ function fromStatus(exit: Exit, host: HostFacts, logs: readonly LogLines[]): Fai
   };
 }
 
+/** With less than this not even a traceback can be written, bytes. */
+const noSpace = 64 * 1024;
 /** Free space under this is worth a word beside a death that nothing explains, bytes. */
 const littleSpace = 64 * 1024 * 1024;
 

@@ -27,6 +27,8 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
     lines.push({ tone, text });
   };
   const attempt = after.ledger.attempt;
+  // a folder that cannot be read or changed is tried every second or so; it is told of once
+  const again = before.ledger.folderAwaySince !== undefined;
   switch (event.type) {
     case 'started':
       if (before.name === 'ended') say('note', startedAgain(before));
@@ -66,16 +68,16 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
       if (before.name === 'rolling-back') say('rollback', rolledBack(before, event.quarantined));
       break;
     case 'rollback-failed':
-      say('warning', `the rollback failed: ${event.reason}`);
+      if (!again) say('warning', `the rollback failed: ${event.reason}`);
       break;
     case 'inspection-failed':
-      say('warning', `the checkpoint folder could not be read: ${event.reason}`);
+      if (!again) say('warning', `the checkpoint folder could not be read: ${event.reason}`);
       break;
     default:
       break;
   }
   if (event.type === 'inspected' || event.type === 'inspection-failed') lines.push(...failed(before, after));
-  if (after.name === 'backing-off' && before.name !== 'backing-off') {
+  if (after.name === 'backing-off' && before.name !== 'backing-off' && !again) {
     const action = after.ledger.failures.at(-1)?.action ?? '';
     say('wait', `waiting ${formatDuration(after.delayMs)} before attempt ${attempt} (${action})`);
   }

@@ -205,6 +205,13 @@ describe('rules of the user', () => {
   });
 });
 
+test("a death without a word on a full disk is the disk's", () => {
+  const full = classify(autopsy(code(1), '', { freeBytes: { '/ckpts': 0 } }));
+  assert.equal(full.kind, 'storage');
+  assert.match(full.reason, /the disk of \/ckpts is full/);
+  assert.equal(classify(autopsy(code(1), '', { freeBytes: { '/ckpts': 2 ** 30 } })).kind, 'unknown');
+});
+
 test('real Python, asked here and now', () => {
   const script = 'import json\ndef load():\n    json.loads("{")\nload()';
   const { stderr, status } = spawnSync('python3', ['-c', script], { encoding: 'utf8' });
