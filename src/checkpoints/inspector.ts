@@ -146,7 +146,7 @@ export class Inspector {
     if (recorded !== undefined || !this.isOurs(unit)) return recorded;
     const seen = this.#quiet.stepAt(unit);
     return stepOf({
-      saysStep: unit.saysStep,
+      mayBeStep: unit.mayBeStep,
       ...(unit.number === undefined ? {} : { number: unit.number }),
       ...(seen === undefined ? {} : { seen }),
       ...(now === undefined ? {} : { now }),

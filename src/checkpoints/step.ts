@@ -1,21 +1,22 @@
 /**
  * The training step of a checkpoint (not the number in its name, which may count epochs, batches or saves).
  *
- * It is the heartbeat step seen at its last write. Heartbeats come seldom and a look comes late, so where the name
- * itself calls its number a step, and heartbeats are not behind it nor twice as far, the name is more exact. What was
- * found only afterwards has no heartbeat of its own, so without such a name its step is unknown. Pure.
+ * It is the heartbeat step seen at its last write. Heartbeats come seldom and a look comes late, so where the number in
+ * the name may be a step (it is not called an epoch or a batch), and heartbeats are not behind it nor twice as far, the
+ * name is more exact. What was found only afterwards has no heartbeat of its own, so without such a name its step is
+ * unknown. Pure.
  * @param seen the heartbeat step when its last write was noticed while the worker was alive
  * @param now the heartbeat step at this inspection
  */
 export function stepOf(facts: {
   readonly number?: number;
-  readonly saysStep: boolean;
+  readonly mayBeStep: boolean;
   readonly seen?: number;
   readonly now?: number;
 }): number | undefined {
-  const { number, saysStep, seen } = facts;
+  const { number, mayBeStep, seen } = facts;
   const heartbeat = seen ?? facts.now;
   if (heartbeat === undefined) return undefined;
-  if (saysStep && number !== undefined && number <= heartbeat && number * 2 >= heartbeat) return number;
+  if (mayBeStep && number !== undefined && number <= heartbeat && number * 2 >= heartbeat) return number;
   return seen;
 }

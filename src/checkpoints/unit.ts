@@ -9,7 +9,7 @@ export interface Unit {
   readonly files: readonly Stamp[];
   readonly folders: readonly string[];
   readonly number?: number;
-  readonly saysStep: boolean;
+  readonly mayBeStep: boolean;
   readonly expected: ReadonlyMap<string, string>;
   readonly barren?: boolean;
   /** Why its files could not be listed. */

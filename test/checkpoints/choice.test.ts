@@ -92,13 +92,13 @@ test('proof: enough time, and 50 steps or one further checkpoint', () => {
 });
 
 test('the step of a checkpoint: the heartbeat’s, a name that says step, or unknown', () => {
-  assert.equal(stepOf({ saysStep: false, number: 7, seen: 700, now: 720 }), 700);
-  assert.equal(stepOf({ saysStep: true, number: 690, seen: 700 }), 690);
-  assert.equal(stepOf({ saysStep: true, number: 7, seen: 700 }), 700, 'a name that counts something else');
-  assert.equal(stepOf({ saysStep: true, number: 800, seen: 700 }), 700, 'a name that is ahead');
-  assert.equal(stepOf({ saysStep: true, number: 690, now: 720 }), 690, 'found late');
-  assert.equal(stepOf({ saysStep: false, number: 690, now: 720 }), undefined);
-  assert.equal(stepOf({ saysStep: true, number: 690 }), undefined, 'a run that never said a step');
+  assert.equal(stepOf({ mayBeStep: false, number: 7, seen: 700, now: 720 }), 700);
+  assert.equal(stepOf({ mayBeStep: true, number: 690, seen: 700 }), 690);
+  assert.equal(stepOf({ mayBeStep: true, number: 7, seen: 700 }), 700, 'a name that counts something else');
+  assert.equal(stepOf({ mayBeStep: true, number: 800, seen: 700 }), 700, 'a name that is ahead');
+  assert.equal(stepOf({ mayBeStep: true, number: 690, now: 720 }), 690, 'found late');
+  assert.equal(stepOf({ mayBeStep: false, number: 690, now: 720 }), undefined, 'an epoch, say');
+  assert.equal(stepOf({ mayBeStep: true, number: 690 }), undefined, 'a run that never said a step');
 });
 
 describe('discovery', () => {

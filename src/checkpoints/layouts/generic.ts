@@ -1,5 +1,5 @@
 import type { Stamp } from '../../util/os/dir-walk.js';
-import { hasCheckpointWord, hasLoneWord, isData, isExtra, isStepWord, orderingRun, orderWordOf, parseName, type ParsedName } from './names.js'; // prettier-ignore
+import { hasCheckpointWord, hasLoneWord, isData, isExtra, orderingRun, orderWordOf, parseName, type ParsedName } from './names.js'; // prettier-ignore
 import type { Content, Layout, Look, UnitDraft } from './layout.js';
 
 /**
@@ -93,7 +93,7 @@ function draftOf(members: readonly Named[], series: Series): Draft {
     id: main.entry.path,
     members: members.map((member) => member.entry),
     ...(run === undefined ? {} : { number: run.value }),
-    saysStep: isStepWord(run?.label),
+    mayBeStep: ['step', ''].includes(orderWordOf(run?.label)),
     barren: members.some((member) => member.barren === true),
     expected: new Map(
       series.format === undefined ? [] : members.map((member) => [member.entry.path, series.format ?? '']),

@@ -34,7 +34,7 @@ function draft(look: Look): UnitDraft[] {
         id: entry.path,
         members: [entry],
         number: Number(number),
-        saysStep: true,
+        mayBeStep: true,
         expected: new Map<string, string>(),
       },
     ];

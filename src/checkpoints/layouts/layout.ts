@@ -26,7 +26,7 @@ export interface UnitDraft {
   /** The number that orders it. */
   readonly number?: number;
   /** The name itself calls that number a step. */
-  readonly saysStep: boolean;
+  readonly mayBeStep: boolean;
   /** The format each top-level file must have, by name, because its siblings have it. */
   readonly expected: ReadonlyMap<string, string>;
   /** It is a folder that holds nothing a checkpoint is made of, among siblings that do. */
