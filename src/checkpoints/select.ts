@@ -46,9 +46,7 @@ export function selectCheckpoint(
 const stepOf = (one: CheckpointFact): number | undefined => one.step ?? one.number;
 
 function atStep(checkpoints: readonly CheckpointFact[], step: number): Result<CheckpointFact> {
-  const bySteps = checkpoints.filter((one) => stepOf(one) === step);
-  // a person reads the number off the name
-  const exact = bySteps.length > 0 ? bySteps : checkpoints.filter((one) => one.number === step);
+  const exact = checkpoints.filter((one) => stepOf(one) === step);
   const one = exact.findLast((candidate) => isUsable(candidate.standing)) ?? exact.at(-1);
   const byDistance = checkpoints
     .filter((candidate) => isUsable(candidate.standing) && stepOf(candidate) !== undefined)

@@ -7,6 +7,7 @@ import type { Exit, Failure } from '../failure/types.js';
 import type { Policy } from '../policy/policy.js';
 import { summarize } from '../progress/fold.js';
 import { attemptDirOf } from '../runs/run-dir.js';
+import { maskFailure } from '../supervisor/attempt-watch.js';
 import type { Untimed } from '../supervisor/supervise.js';
 import { bootId } from '../util/os/boot.js';
 import type { HeldRun } from './take-up.js';
@@ -38,7 +39,7 @@ export async function aftermathOf(
   return {
     type: 'exited',
     exit,
-    failure,
+    failure: maskFailure(failure),
     summary: seen ? summarize(seen) : { heartbeats: 0, longestPhaseMs: {} },
   };
 }

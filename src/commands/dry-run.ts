@@ -50,6 +50,7 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
       rollbackEnabled,
       allowScratch,
       everVerified: false,
+      mayBeginAnew: true,
     });
     if (choice.type === 'roll-back') {
       moves = choice.moves;

@@ -35,9 +35,12 @@ export async function logs(name: string | undefined, options: LogsOptions): Prom
     process.stdout.write(`${JSON.stringify(await describeAttempt(run, chosen.value))}\n`);
     return exitStatus.done;
   }
-  const output = createOutput({ color: false });
+  // a reader that has seen enough (`| head`) ends it
+  const gone = new AbortController();
+  const output = createOutput({ color: false }, () => gone.abort());
   for (let attempt = chosen.value; ; attempt++) {
-    await pumpAttempt(run, attempt, output, options.follow ?? false);
+    await pumpAttempt(run, attempt, output, { follow: options.follow ?? false, gone: gone.signal });
+    if (gone.signal.aborted) break;
     // -f of the newest attempt goes on with the next one
     if (!options.follow || options.attempt !== undefined) break;
     if (!(await exists(attemptDirOf(run.dir, attempt + 1)))) break;
@@ -57,21 +60,27 @@ async function chooseAttempt(run: Run, wanted: number | undefined): Promise<Resu
   );
 }
 
-async function pumpAttempt(run: Run, attempt: number, output: Output, follow: boolean): Promise<void> {
+async function pumpAttempt(
+  run: Run,
+  attempt: number,
+  output: Output,
+  { follow, gone }: { readonly follow: boolean; readonly gone: AbortSignal },
+): Promise<void> {
   const dir = attemptDirOf(run.dir, attempt);
   let over = !follow;
-  const watch = follow ? watchEnd(run, attempt, () => (over = true)) : Promise.resolve();
+  const watch = follow ? watchEnd(run, attempt, gone, () => (over = true)) : Promise.resolve();
   const pump = (stream: 'out' | 'err'): Promise<number> =>
     pumpFile(path.join(dir, `worker-0.${stream}.log`), 0, (chunk) => output[stream](chunk), {
       ended: () => over,
+      signal: gone,
       released: (bytes) => output.err(Buffer.from(`[${formatBytes(bytes)} of output were released]\n`)),
     });
   await Promise.all([pump('out'), pump('err'), watch]);
 }
 
 /** An attempt is over when another one is there, when the run has ended, or when nobody supervises it. */
-async function watchEnd(run: Run, attempt: number, ended: () => void): Promise<void> {
-  for (;;) {
+async function watchEnd(run: Run, attempt: number, gone: AbortSignal, ended: () => void): Promise<void> {
+  while (!gone.aborted) {
     const state = await readState<StateRecord>(run.paths.state);
     const ledger = state.ok ? state.value?.state : undefined;
     const next = await exists(attemptDirOf(run.dir, attempt + 1));

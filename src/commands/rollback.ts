@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { GlobalOptions } from '../cli.js';
 import type { LayoutName } from '../checkpoints/layouts/registry.js';
@@ -6,6 +7,7 @@ import { selectCheckpoint } from '../checkpoints/select.js';
 import { findLivingWorker } from '../engines/local/launch-record.js';
 import type { StateRecord } from '../report/status-view.js';
 import { checkpointRegistryOf, type Run } from '../runs/run-dir.js';
+import { writeVersioned } from '../runs/versioned-file.js';
 import { readState } from '../runs/state-file.js';
 import type { CheckpointStore } from '../supervisor/ports.js';
 import { describeOwner } from '../util/os/lock-owner.js';
@@ -133,6 +135,7 @@ async function rollBack(
   const { dir, layout, vault, guessed, run } = place;
   const dryRun = options.dryRun ?? false;
   const notices: string[] = [];
+  if (!existsSync(dir)) return fail(`there is no folder ${dir}; check its name`, exitStatus.usage);
   const opened = await openCheckpointStore({
     ...{ dir, guessed, layout, clock: systemClock, readOnly: dryRun },
     provenAfterMs: 120_000,
@@ -166,8 +169,24 @@ async function rollBack(
       ? ok({ tx: undefined, moved: [] })
       : await store.rollback({ target: target.id, moves, reason: `rollback --to ${options.to}` });
   if (!applied.ok) return applied;
+  if (run && !dryRun) await refresh(run, target, notices);
   report(options, { target, moves, tx: applied.value.tx, moved: applied.value.moved, notices });
   return ok(undefined);
+}
+
+/** What `status` shows as the newest checkpoint is the target from now on. The run's lock is ours. */
+async function refresh(run: Run, target: Fact, notices: string[]): Promise<void> {
+  const record = await readState<StateRecord>(run.paths.state);
+  if (!record.ok || !record.value) return;
+  const { safe } = record.value.checkpoints ?? {};
+  const checkpoints = {
+    latest: target,
+    ...(target.standing === 'safe'
+      ? { safe: target }
+      : safe && safe.modifiedAt <= target.modifiedAt && { safe }),
+  };
+  const written = await writeVersioned(run.paths.state, { ...record.value, checkpoints });
+  if (!written.ok) notices.push(written.error.message);
 }
 
 async function plan(

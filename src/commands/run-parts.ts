@@ -11,6 +11,7 @@ import { StateFile } from '../runs/state-file.js';
 import type { Happening, Live, Parts } from '../supervisor/parts.js';
 import type { Clock } from '../supervisor/ports.js';
 import { bootId, mono } from '../util/os/boot.js';
+import { maskArgv } from '../util/mask.js';
 import { ok, type Result } from '../util/result.js';
 import { checkHost } from './check-host.js';
 import { applyResume } from './resume.js';
@@ -75,6 +76,7 @@ export async function wire(
   let live: Live | undefined;
   let attempt = 0;
   let metricsFailing = false;
+  let requestsFailing = false;
 
   const parts: Parts = {
     policy: plan.policy,
@@ -112,8 +114,9 @@ export async function wire(
       if (!written.ok && !metricsFailing) report.notice(written.error.message);
       metricsFailing = !written.ok;
       const request = await takeStopRequest(run.dir, systemClock.now());
-      if (!request.ok) throw new Error(request.error.message);
-      return request.value && 'request';
+      if (!request.ok && !requestsFailing) report.notice(request.error.message);
+      requestsFailing = !request.ok;
+      return request.ok && request.value ? 'request' : undefined;
     },
     checkHost: (after) =>
       checkHost(after, {
@@ -160,7 +163,7 @@ function launchSpec(
 
 function settingsOf(plan: RunPlan, { store }: HeldRun): RunSettings {
   return {
-    command: plan.argv,
+    command: maskArgv(plan.argv),
     engine: 'local',
     maxRetries: plan.policy.maxRetries,
     ...(store && {

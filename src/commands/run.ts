@@ -66,14 +66,14 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   if (!taken.ok) return refuse(taken.error, json);
   const held = taken.value;
   let outcome: number = exitStatus.internal;
+  let over: number | undefined;
   try {
     const supervisorLog = await openSupervisorLog(held.run.paths.log);
     log = (text) => supervisorLog.info(text);
     for (const text of early) log(text);
-    const recorded = held.last?.settings.command;
-    if (recorded && !isDeepStrictEqual(recorded, plan.argv)) {
-      const [was, is] = [recorded, plan.argv].map((argv) => maskArgv(argv).join(' '));
-      notice(`another command than recorded: it was "${was}", it is now "${is}"`);
+    const [was, is] = [held.last?.settings.command, maskArgv(plan.argv)];
+    if (was && !isDeepStrictEqual(was, is)) {
+      notice(`another command than recorded: it was "${was.join(' ')}", it is now "${is.join(' ')}"`);
     }
     const launch = await writeLaunch(held.run.paths.launch, captureLaunch(plan.argv));
     if (!launch.ok) return refuse(launch.error, json);
@@ -106,11 +106,14 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     const aftermath = await aftermathOf(held, plan.policy);
     const supervisor = supervise(wired.value.parts, held.history.state, aftermath);
     const unlisten = listenToSignals({
-      stop: (by) => supervisor.requestStop(by),
+      // once the run is over only a slow reader is waited for
+      stop: (by) => (over === undefined ? supervisor.requestStop(by) : process.exit(over)),
       hangup: () => output.detach(),
     });
     const ended = await supervisor.ended;
     await wired.value.close();
+    await held.release();
+    over = ended.exitCode;
     await echo.finish(echoPatienceMs);
     const logs = relative(held.run.dir);
     output.say(summarizeRun(ended, logs));

@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { openCheckpointStore } from '../checkpoints/open.js';
 import type { LayoutName } from '../checkpoints/layouts/registry.js';
-import { findLivingWorker } from '../engines/local/launch-record.js';
+import { attemptDirs, findLivingWorker } from '../engines/local/launch-record.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { StateRecord } from '../report/status-view.js';
 import { readState, takeOverState } from '../runs/state-file.js';
@@ -10,6 +10,7 @@ import { checkpointRegistryOf, createRun, openRun, type Run, runDirOf } from '..
 import { defaultRunName, numberedRunName, validRunName } from '../runs/run-name.js';
 import type { CheckpointStore, Clock } from '../supervisor/ports.js';
 import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
+import { maskArgv } from '../util/mask.js';
 import { errorCode } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { type History, openHistory } from './history.js';
@@ -58,7 +59,7 @@ export async function takeUp(
   const opened = existing.value
     ? ok(existing.value)
     : await createRun(plan.stateDir, name.value, clock.now());
-  if (!opened.ok) return opened;
+  if (!opened.ok) return opened.error.code === 'EEXIST' ? withoutIdentity(dir) : opened;
   const run = opened.value;
 
   const lock = await acquireLock({
@@ -90,6 +91,15 @@ export async function takeUp(
   const history = await openHistory(run.paths.journal);
   if (!history.ok) return refused(history);
   undo.push(() => history.value.close());
+  if (history.value.state.name === 'idle' && (await attemptDirs(run.dir)).length > 0) {
+    return refused(
+      fail(
+        `the journal ${run.paths.journal} is missing or holds nothing that can be read, though the run has made attempts; ` +
+          `nothing was changed, move ${run.dir} away to start the run anew (its checkpoints stay as they are)`,
+        exitStatus.internal,
+      ),
+    );
+  }
   const last = await takeOverState<StateRecord>(run.paths.state);
   if (!last.ok) return refused(last);
   if (last.value.setAside !== undefined) {
@@ -123,6 +133,12 @@ export async function takeUp(
   });
 }
 
+const withoutIdentity = (dir: string): Result<never> =>
+  fail(
+    `${dir} is a run's folder without its run.json; nothing was changed, move it away to start the run anew`,
+    exitStatus.internal,
+  );
+
 /** The name that was given; else the script's stem, with a number if that is active with another command. */
 async function nameOf(plan: RunPlan): Promise<Result<string>> {
   if (plan.name !== undefined) return validRunName(plan.name);
@@ -135,7 +151,7 @@ async function nameOf(plan: RunPlan): Promise<Result<string>> {
     if (!run.value || !(await probeLock({ dir, keepIn: dir }))) return ok(name);
     const state = await readState<StateRecord>(run.value.paths.state);
     const command = state.ok ? state.value?.settings.command : undefined;
-    if (command === undefined || sameWords(command, plan.argv)) return ok(name);
+    if (command === undefined || sameWords(command, maskArgv(plan.argv))) return ok(name);
   }
 }
 

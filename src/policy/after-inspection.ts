@@ -152,6 +152,7 @@ function putInOrder(
     rollbackEnabled: policy.rollbackEnabled,
     allowScratch: policy.allowScratch,
     everVerified: ledger.everVerified,
+    mayBeginAnew: ledger.mayBeginAnew ?? false,
     ...(beforeStep !== undefined && { beforeStep }),
   });
   switch (choice.type) {

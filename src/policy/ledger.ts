@@ -48,7 +48,8 @@ export const nextAttempt = ({ lastLaunched }: Ledger): number =>
 export function noteCheckpoints(ledger: Ledger, checkpoints: readonly CheckpointFact[]): Ledger {
   const newest = checkpoints.findLast((checkpoint) => isUsable(checkpoint.standing));
   if (!newest) return ledger;
-  const known = { ...ledger, everVerified: true };
+  const { mayBeginAnew: _begun, ...rest } = ledger;
+  const known: Ledger = { ...rest, everVerified: true };
   if (!isFurther(newest, ledger.furthest)) return known;
   return refill({ ...known, furthest: newest });
 }

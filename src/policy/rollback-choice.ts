@@ -22,6 +22,8 @@ export interface RollbackQuestion {
   readonly allowScratch: boolean;
   /** Whether the run ever had a verified checkpoint. */
   readonly everVerified: boolean;
+  /** An empty folder is no loss: the training had completed, or never was. */
+  readonly mayBeginAnew: boolean;
   /** After a numeric failure: only checkpoints before this step will do, safe ones first. */
   readonly beforeStep?: number;
 }
@@ -33,7 +35,9 @@ export function chooseRollback(question: RollbackQuestion): RollbackChoice {
   const from = target ? checkpoints.indexOf(target) + 1 : 0;
   const inTheWay = checkpoints.slice(from).reverse();
   if (!question.rollbackEnabled) return { type: 'keep', ...(target && { resume: target }) };
-  if (!target && everVerified && !allowScratch) return { type: 'stuck', reason: nothingGood(question) };
+  const beginsAnew = question.mayBeginAnew && checkpoints.length === 0;
+  if (!target && everVerified && !allowScratch && !beginsAnew)
+    return { type: 'stuck', reason: nothingGood(question) };
   if (inTheWay.length === 0) return { type: 'keep', ...(target && { resume: target }) };
   const foreign = question.guessed ? inTheWay.find((checkpoint) => !checkpoint.ours) : undefined;
   if (foreign) {

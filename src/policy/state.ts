@@ -57,6 +57,8 @@ export interface Ledger {
   readonly furthest?: CheckpointFact;
   /** Whether the run ever had a verified checkpoint. */
   readonly everVerified: boolean;
+  /** The run had completed before: in an emptied folder it may begin again from nothing. */
+  readonly mayBeginAnew?: true;
   readonly repeat?: { readonly fingerprint: string; readonly step?: number; readonly count: number };
   readonly freePreemptions: number;
   readonly timing: TimingHistory;

@@ -93,9 +93,8 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
       if (state.outcome === 'preempted')
         return inspect({ ...state.ledger, attempt: nextAttempt(state.ledger) }, 'start');
       const fresh = startAfresh(state.ledger, event.at);
-      // a completed training may be begun again from nothing, and so may one in another folder
-      const begins = state.outcome === 'completed' || event.otherFolder === true;
-      return inspect(begins ? { ...fresh, everVerified: false } : fresh, 'start');
+      if (event.otherFolder === true) return inspect({ ...fresh, everVerified: false }, 'start');
+      return inspect(state.outcome === 'completed' ? { ...fresh, mayBeginAnew: true } : fresh, 'start');
     }
     case 'inspecting':
       if (state.after === 'failure' || state.after === 'success') {

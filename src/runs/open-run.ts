@@ -77,7 +77,7 @@ export async function openRun(dir: string): Promise<Result<Run | undefined>> {
 
 /** Reads state.json; undefined: there is none. A damaged one can be made anew from the journal, says the Problem. */
 export const readState = <T extends object>(file: string): Promise<Result<T | undefined>> =>
-  readVersioned<T>(file, 'the next "trainguard run" or "trainguard resume" makes it anew from the journal');
+  readVersioned<T>(file, 'the next "trainguard run" makes it anew from the journal');
 
 export interface ListedRun {
   readonly name: string;

@@ -1,9 +1,11 @@
+import type { Failure } from '../failure/types.js';
 import type { Effect } from '../policy/effect.js';
 import { summarize } from '../progress/fold.js';
 import type { Progress } from '../progress/types.js';
 import { type CheckpointWatch, watchCheckpoints } from './checkpoint-watch.js';
 import type { Live } from './parts.js';
 import type { LogOffsets, Worker } from './ports.js';
+import { maskText } from '../util/mask.js';
 import { createProgressFold } from './progress-fold.js';
 import { type SilenceWatch, watchSilence } from './silence-watch.js';
 import { type Loop, notStarted } from './supervise.js';
@@ -63,7 +65,7 @@ export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: '
   watch.close();
   const [tails, host] = await Promise.all([worker.tails(tailBytes), worker.hostFacts()]);
   const { unhealthy } = fold.progress;
-  const failure = parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) });
+  const failure = maskFailure(parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) }));
   loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
 }
 
@@ -96,3 +98,10 @@ function attemptWatch(
     },
   };
 }
+
+/** What an exception says may hold a token or a URL with credentials; from here it goes to disk and to people. */
+export const maskFailure = (failure: Failure): Failure => ({
+  ...failure,
+  reason: maskText(failure.reason),
+  evidence: failure.evidence.map(({ text, source }) => ({ text: maskText(text), source })),
+});

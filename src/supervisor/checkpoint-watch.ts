@@ -106,6 +106,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
   }
 
   function look(): Promise<void> {
+    if (closed) return scanning ?? Promise.resolve();
     scanning ??= scan().finally(() => {
       scanning = undefined;
     });

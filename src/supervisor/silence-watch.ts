@@ -27,6 +27,7 @@ export function watchSilence(
 ): SilenceWatch {
   const { clock, policy } = loop.parts;
   let lastTickMono = clock.mono();
+  let dueMono = lastTickMono + tickMs;
   /** The last progress that a warning was given about. */
   let warnedOf: number | undefined;
   let hanging = false;
@@ -35,6 +36,7 @@ export function watchSilence(
 
   const deadline = (): SilenceDeadline | undefined =>
     silenceDeadline(policy.silence, fold.progress, loop.state().ledger.timing);
+  const silentSince = (): number => fold.progress.lastProgressMono ?? fold.progress.startedMono;
 
   function onTick(): void {
     loop.keep(tick());
@@ -42,39 +44,44 @@ export function watchSilence(
 
   async function tick(): Promise<void> {
     const now = clock.mono();
-    const passed = now - lastTickMono;
+    // only the timer's own delay tells that we slept; what judging takes is no sleep
+    if (worker.isSuspended()) forgive(now - lastTickMono);
+    else if (now - dueMono > lateMs) forgive(now - dueMono);
     lastTickMono = now;
-    if (worker.isSuspended()) fold.extend(passed);
-    else if (passed - tickMs > lateMs) fold.extend(passed - tickMs);
-    if (
-      warnedOf !== undefined &&
-      fold.progress.lastProgressMono !== warnedOf &&
-      fold.progress.lastProgressMono !== undefined
-    ) {
+    if (warnedOf !== undefined && silentSince() !== warnedOf) {
       warnedOf = undefined;
       loop.post({ type: 'progressed', summary: summarize(fold.progress) });
     }
     if (!hanging && judge(deadline(), now) !== 'fine') await judgeSilence();
-    if (!closed) cancel = clock.after(tickMs, onTick);
+    if (closed) return;
+    dueMono = clock.mono() + tickMs;
+    cancel = clock.after(tickMs, onTick);
+  }
+
+  /** Takes back time that must not be held against the worker; it is no progress. */
+  function forgive(ms: number): void {
+    fold.extend(ms);
+    if (warnedOf !== undefined) warnedOf += ms;
   }
 
   /** Silence is judged only on all that was written: the logs are read to their end first, the folder is looked at. */
   async function judgeSilence(): Promise<void> {
     await worker.drain();
-    if (judge(deadline(), clock.mono()) === 'fine') return;
+    const first = judge(deadline(), clock.mono());
+    if (first === 'fine' || (first === 'warn' && warnedOf === silentSince())) return;
     await checkpoints?.look();
     const mono = clock.mono();
     const due = deadline();
     const verdict = judge(due, mono);
     if (!due || verdict === 'fine' || closed) return;
-    const { startedMono, lastProgressMono, step } = fold.progress;
+    const { startedMono, step } = fold.progress;
     const { which, basis } = due;
-    const silentMs = mono - (which === 'startup' ? startedMono : (lastProgressMono ?? startedMono));
+    const silentMs = mono - (which === 'startup' ? startedMono : silentSince());
     if (verdict === 'hang') {
       hanging = true;
       loop.post({ type: 'deadline', which, silentMs, basis, ...(step !== undefined && { lastStep: step }) });
-    } else if (warnedOf !== (lastProgressMono ?? startedMono)) {
-      warnedOf = lastProgressMono ?? startedMono;
+    } else if (warnedOf !== silentSince()) {
+      warnedOf = silentSince();
       loop.post({ type: 'silence-warning', silentMs, basis });
     }
   }

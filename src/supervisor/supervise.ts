@@ -60,6 +60,10 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   let saidMono = 0;
   const work = new Set<Promise<void>>();
   const timers = new Set<() => void>();
+  let hurryEnd: () => void = () => undefined;
+  const hurried = new Promise<void>((resolve) => {
+    hurryEnd = resolve;
+  });
   let failWith: (bug: unknown) => void = () => undefined;
   const bug = new Promise<never>((_, reject) => {
     failWith = reject;
@@ -112,8 +116,7 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
       if (state.name === 'ended') {
         loop.attempt?.close();
         for (const cancel of timers) cancel();
-        await Promise.all(work);
-        await persistEnd();
+        await Promise.race([Promise.all(work).then(persistEnd), hurried]);
         publish();
         return state;
       }
@@ -174,7 +177,9 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   ended.then(settle, settle);
 
   function requestStop(by: StopSource): void {
-    if (stopAsked && by !== 'warning') loop.post({ type: 'stop-forced' });
+    if (state.name === 'ended') hurryEnd();
+    // a request may be made twice by mistake; only a second signal means now
+    if (stopAsked && by !== 'warning' && by !== 'request') loop.post({ type: 'stop-forced' });
     else loop.post({ type: 'stop-requested', by });
     // a warning leaves time: the signal after it is the first that stops
     if (by !== 'warning') stopAsked = true;

@@ -1,6 +1,7 @@
 import type { Exit } from '../../failure/types.js';
 import { readLiving, readProcText } from '../../util/os/proc.js';
-import { sendSignal } from '../../util/os/signals.js';
+import { writesUnder } from '../../util/os/proc-fd.js';
+import { catchesSignal, sendSignal } from '../../util/os/signals.js';
 import type { Job } from './job.js';
 import { createKiller } from './kill.js';
 import { passWarningOn } from './preempt.js';
@@ -15,6 +16,7 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
   const killer = createKiller(job);
   let dumped = false;
   let aborted = false;
+  let held: { readonly signal: string; quietLooks: number } | undefined;
   let passOn: { readonly signal: string; readonly atMono: number } | undefined;
   for (;;) {
     const exit = job.exit();
@@ -28,9 +30,13 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
       await passWarningOn(job, orders.warning);
       continue;
     }
-    const signal = orders.takeSignal();
+    const ordered = orders.takeSignal();
+    if (ordered !== undefined) held = { signal: ordered, quietLooks: looksBetweenFiles };
     if (orders.given) job.ours.scan(); // remembers who descends from it, before they lose their parent
-    if (signal !== undefined) {
+    if (held) held.quietLooks = savesUnguarded(job, held.signal) ? 0 : held.quietLooks + 1;
+    if (held && held.quietLooks > looksBetweenFiles) {
+      const { signal } = held;
+      held = undefined;
       sendWithCont(job, signal);
       const graceMs = orders.killAt - clock.mono();
       passOn = { signal, atMono: clock.mono() + passOnAfterMs(signal, graceMs) };
@@ -41,7 +47,9 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
     }
     const leftMs = orders.killAt - clock.mono();
     if (leftMs > 0) {
-      await orders.wait(orders.given ? Math.min(leftMs, lookMs) : leftMs);
+      await orders.wait(
+        held ? Math.min(leftMs, saveLookMs) : orders.given ? Math.min(leftMs, lookMs) : leftMs,
+      );
     } else if (orders.dumpStacks && !aborted && orders.killAt !== -Infinity) {
       aborted = true;
       await abortForStacks(job);
@@ -53,8 +61,22 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
 }
 
 const lookMs = 250;
+/** How often a save is looked at, ms, and how many looks without an open file make it over: it may be of several files. */
+const saveLookMs = 50;
+const looksBetweenFiles = 3;
 const killAgainMs = 50;
 const abortMs = 2000;
+
+/**
+ * Whether a process that the stop signal would simply end is in the middle of a save: the signal waits for it, within the
+ * grace. Who catches the signal is asked at once, and decides by itself.
+ */
+function savesUnguarded({ ours, checkpointDirs }: Job, signal: string): boolean {
+  if (checkpointDirs.length === 0) return false;
+  return ours
+    .scan()
+    .some(({ pid }) => writesUnder(pid, checkpointDirs) && catchesSignal(pid, signal) === false);
+}
 
 /** A stopped process (state T) gets a signal only once it goes on. */
 function sendWithCont({ main }: Job, signal: string): void {

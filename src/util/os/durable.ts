@@ -49,9 +49,8 @@ export async function writeFileAtomic(
     }
     await files.rename(temporary, target);
   } catch (error) {
-    await files.unlink(temporary).catch((unlinkError: unknown) => {
-      if (errorCode(unlinkError) !== 'ENOENT') throw new AggregateError([error, unlinkError], String(error));
-    });
+    // where even that fails, the first error says why
+    await files.unlink(temporary).catch(() => undefined);
     throw error;
   }
   await syncDir(path.dirname(target));
