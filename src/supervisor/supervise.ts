@@ -44,6 +44,8 @@ export interface Supervisor {
 /** How often an unwritable journal is tried again, ms. */
 const persistRetryMs = 1000;
 const lastPersistTries = 10;
+/** How long a stopped run may verify what it leaves behind, ms. */
+const lastLookMs = 2000;
 
 /**
  * Runs a run from `initial` to its end: takes an event, lets the policy decide, persists, then acts, and feeds what the
@@ -116,7 +118,7 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
       if (state.name === 'ended') {
         loop.attempt?.close();
         for (const cancel of timers) cancel();
-        await Promise.race([Promise.all(work).then(persistEnd), hurried]);
+        await Promise.race([Promise.all(work).then(lastLook).then(persistEnd), hurried]);
         publish();
         return state;
       }
@@ -135,6 +137,16 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
       saved = await recorder.retry();
     }
     return saved;
+  }
+
+  /** What a stopped run leaves behind, for `status`; it ended without a look at the folder. */
+  async function lastLook(): Promise<void> {
+    if (state.name !== 'ended' || (state.outcome !== 'stopped' && state.outcome !== 'preempted')) return;
+    await loop.attempt?.settled();
+    const step = loop.attempt?.progress.step;
+    const budgetMs = lastLookMs;
+    const found = await parts.store?.inspect({ live: false, budgetMs, ...(step !== undefined && { step }) });
+    if (found?.ok) loop.sawCheckpoints(found.value.checkpoints);
   }
 
   /** The end of a run is worth some patience, but not for ever: the exit status is due. */

@@ -42,6 +42,10 @@ export interface WorkerOptions {
   readonly graceMs: number;
 }
 
+/** When descendants are first looked at, and how often after that, ms. */
+const firstLookMs = 1000;
+const lookEveryMs = 5000;
+
 /** Takes a running attempt in hand, from its launch on or from anywhere later. */
 export async function createWorker(options: WorkerOptions): Promise<LocalWorker> {
   const { attemptDir, main, events, clock, spawner, shimExited } = options;
@@ -56,9 +60,17 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
     }
   };
 
+  // who leaves session, environment and output behind is known only while its parent lives
+  let cancelLook = clock.after(firstLookMs, look);
+  function look(): void {
+    ours.scan();
+    cancelLook = clock.after(lookEveryMs, look);
+  }
+
   let exit: Exit | undefined;
   void watchMain({ attemptDir, main, shimExited, clock }).then((seen) => {
     exit = seen;
+    cancelLook();
     orders.wake();
   });
   const job: Job = {
