@@ -28,8 +28,11 @@ export function watchTop(
     });
     return watcher;
   });
+  started.catch((error: unknown) => {
+    notice(`${dir} cannot be watched (${String(error)}): it is looked at regularly instead`);
+  });
   return async () => {
     over = true;
-    await (await started)?.close();
+    await (await started.catch(() => undefined))?.close();
   };
 }

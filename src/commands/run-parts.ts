@@ -5,7 +5,7 @@ import { classify } from '../failure/classify.js';
 import type { Effect } from '../policy/effect.js';
 import { type RunSettings, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
 import { MetricsFile } from '../runs/metrics.js';
-import { clearRequests, takeStopRequest } from '../runs/requests.js';
+import { takeStopRequest } from '../runs/requests.js';
 import { attemptDirOf } from '../runs/run-dir.js';
 import { StateFile } from '../runs/state-file.js';
 import type { Happening, Live, Parts } from '../supervisor/parts.js';
@@ -59,8 +59,6 @@ export async function wire(
   const { run, history, store } = held;
   const metrics = await MetricsFile.open(run.paths.metrics);
   if (!metrics.ok) return metrics;
-  const cleared = await clearRequests(run.dir);
-  if (!cleared.ok) return cleared;
   const stateFile = new StateFile<StateRecord>(run.paths.state, systemClock, (problem) =>
     report.notice(problem.message),
   );

@@ -67,6 +67,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   const held = taken.value;
   let outcome: number = exitStatus.internal;
   let over: number | undefined;
+  let broken = false;
   try {
     const supervisorLog = await openSupervisorLog(held.run.paths.log);
     log = (text) => supervisorLog.info(text);
@@ -129,10 +130,16 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     supervisorLog.close();
     outcome = ended.exitCode;
     return outcome;
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log(`internal error: ${text}`);
+    process.stderr.write(`trainguard: internal error: ${text}\nthe training goes on without supervision\n`);
+    broken = true;
+    return outcome;
   } finally {
     await held.release();
-    // a pipe that nobody reads would keep the process alive for ever
-    if (!(await output.finish(echoPatienceMs))) process.exit(outcome);
+    // a pipe that nobody reads, or what watches a worker after a bug, would keep the process alive for ever
+    if (!(await output.finish(echoPatienceMs)) || broken) process.exit(outcome);
   }
 }
 

@@ -5,6 +5,7 @@ import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { attemptDirs, findLivingWorker } from '../engines/local/launch-record.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { StateRecord } from '../report/status-view.js';
+import { clearRequests } from '../runs/requests.js';
 import { readState, takeOverState } from '../runs/state-file.js';
 import { checkpointRegistryOf, createRun, openRun, type Run, runDirOf } from '../runs/run-dir.js';
 import { defaultRunName, numberedRunName, validRunName } from '../runs/run-name.js';
@@ -38,8 +39,9 @@ export async function takeUp(
 ): Promise<Result<HeldRun>> {
   const undo: (() => Promise<void>)[] = [];
   const release = async (): Promise<void> => {
-    for (const step of undo.reverse()) await step();
-    undo.length = 0;
+    for (let step = undo.pop(); step; step = undo.pop()) {
+      await step().catch((error: unknown) => notice(`not everything could be given back: ${String(error)}`));
+    }
   };
   const refused = async <T extends { readonly ok: false }>(problem: T): Promise<T> => {
     await release();
@@ -71,6 +73,9 @@ export async function takeUp(
   });
   if (!lock.ok) return refused(lock);
   undo.push(() => lock.value.release());
+  // what was asked of an earlier supervisor; whoever asks from here on means us
+  const cleared = await clearRequests(run.dir);
+  if (!cleared.ok) return refused(cleared);
   let begun = existing.value !== undefined;
   undo.push(async () => {
     if (begun) return;

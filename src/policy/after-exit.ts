@@ -3,7 +3,7 @@ import { exitStatus } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { unreachable } from '../util/unreachable.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
-import { noteAttempt } from './ledger.js';
+import { noteAttempt, notePoison } from './ledger.js';
 import { end, endedByRequest } from './end.js';
 import type { FailureRecord, Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
@@ -39,6 +39,8 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
     case 'preempted':
       return afterAsked(ledger, 'preemption', event);
     case 'hang':
+      // it went silent over its last upload, say, and finished when it was asked to stop
+      if (finishedAnyway(event)) return inspectSuccess(ledger);
       return inspectFailure(ledger, event, failureOfStop(cause));
     case 'unhealthy':
       return inspectFailure(ledger, event, failureOfStop(cause), cause.finding.step);
@@ -48,8 +50,11 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
 }
 
 function afterAsked(ledger: Ledger, by: StopSource, event: Exited): Step {
-  if (finishedAnyway(event)) return inspectSuccess(ledger);
-  return isPreemption(by) ? endPreempted(ledger, event) : endedByRequest(ledger, by, event.at);
+  const { badStep } = event.summary;
+  if (badStep === undefined && finishedAnyway(event)) return inspectSuccess(ledger);
+  const reason = badStep === undefined ? '' : `the training was bad from step ${formatCount(badStep)} on`;
+  const noted = badStep === undefined ? ledger : notePoison(ledger, { kind: 'numeric', reason, badStep });
+  return isPreemption(by) ? endPreempted(noted, event) : endedByRequest(noted, by, event.at);
 }
 
 /** Exit 0 after a stop request is the end of the training only if it reached its last step. */

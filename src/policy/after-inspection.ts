@@ -10,6 +10,7 @@ import {
   nextAttempt,
   noteCheckpoints,
   noteFailure,
+  openCharge,
   openFailure,
   noteTarget,
 } from './ledger.js';
@@ -17,7 +18,7 @@ import { end } from './end.js';
 import { advance, afterDelay, giveUp, tryFolderAgain } from './next.js';
 import type { Policy } from './policy.js';
 import { chooseRollback, type RollbackChoice } from './rollback-choice.js';
-import type { FailureRecord, Ledger, Next, State } from './state.js';
+import type { FailureRecord, Ledger, Next, Poisoned, State } from './state.js';
 import type { Step } from './step.js';
 
 type Inspecting = Extract<State, { name: 'inspecting' }>;
@@ -29,7 +30,7 @@ export function afterInspection(policy: Policy, state: Inspecting, event: Inspec
     case 'start':
     case 'backoff': {
       const open = openFailure(state.ledger);
-      const ledger = noteCheckpoints(state.ledger, sound(event.checkpoints, open));
+      const ledger = noteCheckpoints(state.ledger, sound(event.checkpoints, openCharge(state.ledger)));
       const checked = state.after === 'backoff' && open !== undefined;
       return goOn(
         policy,
@@ -114,17 +115,14 @@ const stepOf = (checkpoint: CheckpointFact): number =>
 /** What was saved from a training that had gone bad is not getting further; without steps nobody knows what was. */
 function sound(
   checkpoints: readonly CheckpointFact[],
-  failure: FailureRecord | undefined,
+  failure: Poisoned | undefined,
 ): readonly CheckpointFact[] {
   const bad = failure?.badStep;
   if (bad !== undefined) return checkpoints.filter((checkpoint) => stepOf(checkpoint) < bad);
   return failure?.kind === 'numeric' ? [] : checkpoints;
 }
 
-function taint(
-  checkpoints: readonly CheckpointFact[],
-  failure: FailureRecord | undefined,
-): readonly Effect[] {
+function taint(checkpoints: readonly CheckpointFact[], failure: Poisoned | undefined): readonly Effect[] {
   const bad = failure?.badStep;
   if (bad === undefined) return [];
   return checkpoints
@@ -134,9 +132,9 @@ function taint(
 
 /** Puts the folder in order if need be, then goes on with `next`. */
 function goOn(policy: Policy, ledger: Ledger, event: Inspected, next: Next): Step {
-  const open = openFailure(ledger);
-  const step = putInOrder(policy, ledger, event, next, open?.badStep);
-  return { state: step.state, effects: [...taint(event.checkpoints, open), ...step.effects] };
+  const charge = openCharge(ledger);
+  const step = putInOrder(policy, ledger, event, next, charge?.badStep);
+  return { state: step.state, effects: [...taint(event.checkpoints, charge), ...step.effects] };
 }
 
 function putInOrder(

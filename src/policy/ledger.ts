@@ -2,7 +2,7 @@ import type { FailureKind } from '../failure/types.js';
 import type { Instant } from '../progress/types.js';
 import { type CheckpointFact, isFurther, isUsable } from './checkpoint.js';
 import type { ProgressSummary } from './event.js';
-import type { FailureRecord, Ledger } from './state.js';
+import type { FailureRecord, Ledger, Poisoned } from './state.js';
 
 /** Kept in the state; the journal has all. */
 const failuresKept = 50;
@@ -37,6 +37,7 @@ export function startAfresh(ledger: Ledger, at: number): Ledger {
     everVerified: ledger.everVerified,
     tally: { ...newLedger().tally, startedAt: at },
     ...(ledger.lastLaunched !== undefined && { lastLaunched: ledger.lastLaunched }),
+    ...(ledger.poisoned && { poisoned: ledger.poisoned }),
   };
 }
 
@@ -112,6 +113,13 @@ export function amendFailure(ledger: Ledger, change: Partial<FailureRecord>): Le
   if (!open) return ledger;
   return { ...ledger, failures: [...ledger.failures.slice(0, -1), { ...open, ...change }] };
 }
+
+/** The run ends although its training had gone bad: what that saved is remembered. */
+export const notePoison = (ledger: Ledger, { kind, reason, badStep }: Poisoned): Ledger =>
+  badStep === undefined ? ledger : { ...ledger, poisoned: { kind, reason, badStep } };
+
+/** What stands against the newest checkpoints: the open failure, or what was bad when the run was stopped. */
+export const openCharge = (ledger: Ledger): Poisoned | undefined => openFailure(ledger) ?? ledger.poisoned;
 
 /** The next attempt after the open failure goes on from this checkpoint. */
 export function noteTarget(ledger: Ledger, target: CheckpointFact | undefined): Ledger {

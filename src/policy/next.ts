@@ -12,7 +12,8 @@ import type { Step } from './step.js';
 
 /** Starts the attempt that the ledger names. */
 export function launch(ledger: Ledger, resume: CheckpointFact | undefined, now: Instant): Step {
-  const counted = { ...ledger, launched: ledger.launched + 1, lastLaunched: ledger.attempt };
+  const { poisoned: _over, ...sound } = ledger;
+  const counted = { ...sound, launched: ledger.launched + 1, lastLaunched: ledger.attempt };
   const last = ledger.failures.at(-1);
   const step = resume?.step ?? resume?.number;
   return {

@@ -34,6 +34,9 @@ export interface Tally {
   readonly lostSteps: number;
 }
 
+/** From which step on a training was bad, as a failure says it too. */
+export type Poisoned = Pick<FailureRecord, 'kind' | 'reason' | 'badStep'>;
+
 /** What the run remembers from attempt to attempt. */
 export interface Ledger {
   /** The number of the current attempt, or of the next one while none runs. The first is 0. */
@@ -57,6 +60,8 @@ export interface Ledger {
   readonly furthest?: CheckpointFact;
   /** Whether the run ever had a verified checkpoint. */
   readonly everVerified: boolean;
+  /** The training had gone bad when it was stopped: what it saved from this step on must not be resumed from. */
+  readonly poisoned?: Poisoned;
   /** The run had completed before: in an emptied folder it may begin again from nothing. */
   readonly mayBeginAnew?: true;
   readonly repeat?: { readonly fingerprint: string; readonly step?: number; readonly count: number };

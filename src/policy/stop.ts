@@ -3,7 +3,7 @@ import { formatDuration } from '../util/duration.js';
 import { unreachable } from '../util/unreachable.js';
 import { end, endedByRequest } from './end.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
-import { noteFailure } from './ledger.js';
+import { noteFailure, notePoison } from './ledger.js';
 import type { Policy } from './policy.js';
 import type { State, StopCause } from './state.js';
 import type { Step } from './step.js';
@@ -53,7 +53,7 @@ export function stopInspecting(
       return endedByRequest(state.ledger, by, now.at);
     case 'failure': {
       const failure = { ...state.failure, action: 'stopped before a retry' };
-      return endedByRequest(noteFailure(state.ledger, failure, now), by, now.at);
+      return endedByRequest(notePoison(noteFailure(state.ledger, failure, now), failure), by, now.at);
     }
     case 'success':
       // it had ended by itself before anybody asked

@@ -112,7 +112,7 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
     case 'running':
     case 'stopping':
       // an attempt is (or was) under way: how it ended comes as `exited`
-      return stay(state);
+      return stay({ ...state, ledger: { ...state.ledger, bootId: event.bootId } });
     default:
       return unreachable(state);
   }

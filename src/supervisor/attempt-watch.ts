@@ -6,6 +6,7 @@ import { type CheckpointWatch, watchCheckpoints } from './checkpoint-watch.js';
 import type { Live } from './parts.js';
 import type { LogOffsets, Worker } from './ports.js';
 import { maskText } from '../util/mask.js';
+import { errorCode, errorText } from '../util/os/durable.js';
 import { createProgressFold } from './progress-fold.js';
 import { type SilenceWatch, watchSilence } from './silence-watch.js';
 import { type Loop, notStarted } from './supervise.js';
@@ -63,7 +64,10 @@ export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: '
 
   const exit = await worker.ended;
   watch.close();
-  const [tails, host] = await Promise.all([worker.tails(tailBytes), worker.hostFacts()]);
+  const [tails, host] = await Promise.all([
+    worker.tails(tailBytes).catch(without(loop, [])),
+    worker.hostFacts().catch(without(loop, {})),
+  ]);
   const { unhealthy } = fold.progress;
   const failure = maskFailure(parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) }));
   loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
@@ -98,6 +102,15 @@ function attemptWatch(
     },
   };
 }
+
+/** What a sick disk does not tell is done without; a bug is still a bug. */
+const without =
+  <T>(loop: Loop, instead: T) =>
+  (error: unknown): T => {
+    if (errorCode(error) === undefined) throw error;
+    loop.parts.notice(`the end of the attempt is judged without what could not be read: ${errorText(error)}`);
+    return instead;
+  };
 
 /** What an exception says may hold a token or a URL with credentials; from here it goes to disk and to people. */
 export const maskFailure = (failure: Failure): Failure => ({

@@ -41,6 +41,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
   let cancelTimer: (() => void) | undefined;
   let dueMono = Number.POSITIVE_INFINITY;
   let signature = '';
+  let scans = 0;
   let lastCostMs = 0;
   let partialLooks = 0;
   let newest: string | undefined;
@@ -64,7 +65,8 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
 
   async function take(checkpoints: readonly CheckpointFact[]): Promise<void> {
     const now = checkpoints.map((c) => `${c.id}:${c.sizeBytes}:${c.modifiedAt}`).join('\n');
-    if (signature !== '' && now !== signature) watcher.grew();
+    const first = scans++ === 0;
+    if (!first && now !== signature) watcher.grew();
     partialLooks = now === signature ? partialLooks + 1 : 0;
     signature = now;
     loop.sawCheckpoints(checkpoints);
@@ -72,7 +74,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
     const key = last && `${last.id}:${last.modifiedAt}`;
     if (last && key !== newest && last.ours) {
       newest = key;
-      watcher.completed();
+      if (!first) watcher.completed();
       loop.post({ type: 'checkpoint-verified', checkpoint: last });
     }
     // what is still being written is looked at again once it may have settled
@@ -86,10 +88,11 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
     const step = watcher.step();
     const ms = mono - creditedMono;
     const steps = step === undefined ? 0 : Math.max(0, step - (creditedStep ?? step));
+    // time without steps proves nothing of a training that reports them, until its next step
+    if (step !== undefined && steps === 0 && watcher.healthy()) return;
     creditedMono = mono;
     creditedStep = step;
-    // time without steps proves nothing of a training that reports them
-    if (watcher.healthy() && (step === undefined || steps > 0)) await store?.credit({ ms, steps });
+    if (watcher.healthy()) await store?.credit({ ms, steps });
   }
 
   function schedule(delayMs: number): void {

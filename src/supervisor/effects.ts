@@ -59,6 +59,15 @@ async function inspect(loop: Loop): Promise<void> {
     loop.post({ type: 'inspected', checkpoints: [], guessed: false, jitter });
     return;
   }
+  if (loop.rollbackOpen) {
+    const finished = await store.recover();
+    if (!finished.ok) {
+      loop.post({ type: 'inspection-failed', reason: finished.error.message, jitter });
+      return;
+    }
+    loop.rollbackOpen = false;
+    for (const text of finished.value) loop.parts.notice(text);
+  }
   const found = await store.inspect({
     live: false,
     budgetMs: verifyBudgetMs,
@@ -90,6 +99,7 @@ async function rollBack(
   }
   const done = await store.rollback({ moves, reason, ...(target !== undefined && { target }) });
   if (!done.ok) {
+    loop.rollbackOpen = true;
     loop.post({ type: 'rollback-failed', reason: done.error.message });
     return;
   }

@@ -21,6 +21,8 @@ export interface Loop {
   now(): Instant;
   state(): State;
   attempt: AttemptWatch | undefined;
+  /** A rollback failed, perhaps half-way: it is finished forward before the folder is looked at again. */
+  rollbackOpen: boolean;
   /** Work under way that must be over before the run ends; a rejection is a bug and ends the run. */
   keep(work: Promise<void>): void;
   /** Calls back once, unless the run ends first. */
@@ -66,9 +68,13 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   const hurried = new Promise<void>((resolve) => {
     hurryEnd = resolve;
   });
+  let broken = false;
   let failWith: (bug: unknown) => void = () => undefined;
   const bug = new Promise<never>((_, reject) => {
-    failWith = reject;
+    failWith = (error) => {
+      broken = true;
+      reject(error instanceof Error ? error : new Error(String(error)));
+    };
   });
   const recorder = createRecorder(parts);
   const loop: Loop = {
@@ -77,6 +83,7 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
     post: (event) => queue.push({ ...event, ...loop.now() }),
     state: () => state,
     attempt: undefined,
+    rollbackOpen: false,
     keep(promise) {
       work.add(promise);
       promise.then(() => work.delete(promise), failWith);
@@ -105,6 +112,8 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
     if (aftermath) loop.post(aftermath);
     for (;;) {
       const event = await queue.next();
+      // after a bug nothing is decided any more; the worker goes on without us
+      if (broken) return await bug;
       const before = state;
       const step = transition(parts.policy, before, event);
       const saved = await persist(event, step.effects);
@@ -132,7 +141,7 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
    */
   async function persist(event: Event, effects: readonly Effect[]): Promise<boolean> {
     let saved = await recorder.record(event);
-    while (!saved && effects.some(mustBeSaved) && !stopAsked) {
+    while (!saved && effects.some(mustBeSaved) && !stopAsked && !broken) {
       await wait(persistRetryMs);
       saved = await recorder.retry();
     }
@@ -185,7 +194,11 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   // requests are looked for as long as the run lasts, also while it waits; a worker's own clock ticks in its watch
   const ended = Promise.race([run(), bug]);
   const poll = pollRequests(loop, (by) => requestStop(by), publish);
-  const settle = (): void => poll.cancel();
+  const settle = (): void => {
+    poll.cancel();
+    loop.attempt?.close();
+    for (const cancel of timers) cancel();
+  };
   ended.then(settle, settle);
 
   function requestStop(by: StopSource): void {

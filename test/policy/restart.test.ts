@@ -78,6 +78,25 @@ describe('a run that is started again after it ended', () => {
     assert.equal(sim.state.name, 'running');
   });
 
+  it('stopped by a person just after it went bad: what it saved from then on is not resumed from', () => {
+    const sim = simulate();
+    sim.folder = [saved(40, 'safe')];
+    sim.start();
+    sim.folder = [saved(40, 'safe'), saved(60)];
+    sim.stop('interrupt');
+    sim.exit({
+      exit: killedBy('SIGINT', 2),
+      failure: failure('stopped'),
+      summary: steps(41, 65, { badStep: 50 }),
+    });
+    assert.equal(sim.ended().outcome, 'stopped');
+    sim.start();
+    assert.deepEqual(sim.quarantined, ['checkpoint-60']);
+    assert.ok(sim.effects.some((effect) => effect.type === 'mark' && effect.standing === 'tainted'));
+    assert.equal(sim.launches.at(-1)?.resume?.step, 40);
+    assert.equal(sim.state.ledger.poisoned, undefined);
+  });
+
   it('preempted: next number, the same budgets, repeats remembered', () => {
     const sim = afterTwoFailures();
     const { retriesUsed, totalRetries, failures, repeat, tally } = sim.state.ledger;
