@@ -42,8 +42,9 @@ export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: '
   loop.attempt?.close();
   loop.attempt = watch;
 
+  const offsets = (): LogOffsets => slot.watched?.worker.offsets ?? noOffsets;
   const launched = await parts.engine.launch(parts.launchSpec(effect), {
-    line: (text) => fold.line(text, slot.watched?.worker.offsets ?? noOffsets),
+    line: (text) => fold.line(text, offsets),
     stuck: (pid, wchan) => loop.post({ type: 'stuck', pid, wchan }),
     notice: (text) => parts.notice(text),
   });

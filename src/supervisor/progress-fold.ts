@@ -11,7 +11,7 @@ const mostFindings = 100;
 export interface ProgressFold {
   readonly progress: Progress;
   /** @param offsets how far the logs were read before this line */
-  line(text: string, offsets: LogOffsets): void;
+  line(text: string, offsets: () => LogOffsets): void;
   /** The checkpoint folder grew: the worker lives. */
   grew(): void;
   /** Takes back time that must not be held against the worker, ms. */
@@ -40,26 +40,36 @@ export function createProgressFold(loop: Loop): ProgressFold {
     }
   }
 
+  /** Lines without a heartbeat came since the progress was last asked for: a flood of them must cost little. */
+  let linesCame = false;
+  const upToDate = (): Progress => {
+    if (linesCame) progress = noteLife(progress, loop.now());
+    linesCame = false;
+    return progress;
+  };
+
   return {
     get progress() {
-      return progress;
+      return upToDate();
     },
     line(text, offsets) {
-      const now = loop.now();
-      progress = noteLife(progress, now);
       const heartbeats = parseHeartbeats(text);
-      if (heartbeats.length === 0) return;
+      if (heartbeats.length === 0) {
+        linesCame = true;
+        return;
+      }
+      const now = loop.now();
       for (const heartbeat of heartbeats) {
         progress = fold(progress, heartbeat, now);
-        loop.parts.heartbeat(heartbeat, now.at, offsets);
+        loop.parts.heartbeat(heartbeat, now.at, offsets());
       }
       tell();
     },
     grew() {
-      progress = noteLife(progress, loop.now(), 'checkpoint-growth');
+      progress = noteLife(upToDate(), loop.now(), 'checkpoint-growth');
     },
     extend(ms) {
-      progress = extend(progress, ms);
+      progress = extend(upToDate(), ms);
     },
   };
 }

@@ -21,5 +21,8 @@ function readBootId(): string {
   }
 }
 
+/** From performance.now(), which begins at this process's start, to the clock of the boot: both are the same clock. */
+const originMs = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
+
 /** Monotonic milliseconds, the same clock for every process of this boot (CLOCK_MONOTONIC). */
-export const mono = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+export const mono = (): number => originMs + performance.now();

@@ -66,7 +66,7 @@ async function pump(
   }
 }
 
-const chunkBytes = 64 * 1024;
+const chunkBytes = 256 * 1024;
 
 async function openWhenThere(file: string, options: FollowOptions): Promise<FileHandle | undefined> {
   for (;;) {
