@@ -10,6 +10,7 @@ import type { Live, Parts } from './parts.js';
 import type { CheckpointFact } from './ports.js';
 import { createQueue } from './queue.js';
 import { createRecorder } from './record.js';
+import { pollRequests } from './requests-poll.js';
 
 /** An event without its time, which the loop adds when it is posted. */
 export type Untimed<E = Event> = E extends Event ? Omit<E, 'at' | 'mono'> : never;
@@ -222,33 +223,3 @@ export const notStarted = (message: string, code = 'EIO'): Untimed => ({
 
 /** Effects that must never be done without the event that asked for them being on disk. */
 const mustBeSaved = (effect: Effect): boolean => effect.type === 'launch' || effect.type === 'roll-back';
-
-const pollEveryMs = 500;
-
-function pollRequests(loop: Loop, stop: (by: StopSource) => void, publish: () => void): { cancel(): void } {
-  let cancelTimer: (() => void) | undefined;
-  let over = false;
-  const again = (): void => {
-    if (!over) cancelTimer = loop.parts.clock.after(pollEveryMs, tick);
-  };
-  const tick = (): void => {
-    loop.parts.takeStopRequest().then(
-      (by) => {
-        if (by !== undefined) stop(by);
-        publish();
-        again();
-      },
-      (error: unknown) => {
-        loop.parts.notice(`requests could not be read: ${String(error)}`);
-        again();
-      },
-    );
-  };
-  again();
-  return {
-    cancel() {
-      over = true;
-      cancelTimer?.();
-    },
-  };
-}

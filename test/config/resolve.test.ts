@@ -55,11 +55,11 @@ test('a longer first wait than the longest by default is waited', () => {
 });
 
 describe('settings', () => {
-  const here = { cwd: '/work', env: {} };
+  const here = { cwd: '/srv/project', env: {} };
 
   test('by default', () => {
     assert.deepEqual(resolveSettings({}, {}, here), {
-      stateDir: '/work/.trainguard',
+      stateDir: '/srv/project/.trainguard',
       engine: 'local',
       stdin: 'null',
       checkpoints: {
@@ -82,19 +82,19 @@ describe('settings', () => {
     assert.deepEqual([checkpoints.dirs, checkpoints.vault], [['/conf/ckpts'], '/conf/vault']);
     const flags = { checkpointDir: ['out', 's3://b/x'], vault: '../v' };
     const flagged = resolveSettings(config, flags, here).checkpoints;
-    assert.deepEqual([flagged.dirs, flagged.vault], [['/work/out', 's3://b/x'], '/v']);
+    assert.deepEqual([flagged.dirs, flagged.vault], [['/srv/project/out', 's3://b/x'], '/srv/v']);
   });
 
   test('the state folder: flag, environment, configuration, beside the configuration', () => {
     const env = { TRAINGUARD_STATE_DIR: 'by-env' };
     const config = { stateDir: '/conf/state' };
     assert.equal(
-      resolveSettings(config, { stateDir: 'by-flag' }, { cwd: '/work', env }).stateDir,
-      '/work/by-flag',
+      resolveSettings(config, { stateDir: 'by-flag' }, { cwd: '/srv/project', env }).stateDir,
+      '/srv/project/by-flag',
     );
-    assert.equal(resolveSettings(config, {}, { cwd: '/work', env }).stateDir, '/work/by-env');
+    assert.equal(resolveSettings(config, {}, { cwd: '/srv/project', env }).stateDir, '/srv/project/by-env');
     const inner = { ...env, TRAINGUARD_RUN_ID: 'outer' };
-    assert.equal(resolveSettings(config, {}, { cwd: '/work', env: inner }).stateDir, '/conf/state');
+    assert.equal(resolveSettings(config, {}, { cwd: '/srv/project', env: inner }).stateDir, '/conf/state');
     const beside = { ...here, configFile: '/conf/recovery.config.json' };
     assert.equal(resolveSettings({}, {}, beside).stateDir, '/conf/.trainguard');
   });
