@@ -1,9 +1,17 @@
 import fs from 'node:fs/promises';
+import type { GlobalOptions } from '../cli.js';
 import { listRuns, type Run } from '../runs/run-dir.js';
 import { validRunName } from '../runs/run-name.js';
 import { errorCode } from '../util/os/durable.js';
+import { stateDirOf } from './seeker.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { nearest } from '../util/text.js';
+
+/** The run that a verb is about, by its name and the options that say where runs are kept. */
+export async function chosenRun(name: string | undefined, options: GlobalOptions): Promise<Result<Run>> {
+  const stateDir = await stateDirOf(options);
+  return stateDir.ok ? findRun(stateDir.value, name) : stateDir;
+}
 
 /** The run of that name, or the one last written to. */
 export async function findRun(stateDir: string, name: string | undefined): Promise<Result<Run>> {

@@ -11,10 +11,9 @@ import { pumpFile } from '../util/os/follow.js';
 import { probeLock } from '../util/os/lock.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { formatBytes } from '../util/text.js';
-import { findRun } from './find-run.js';
+import { chosenRun } from './find-run.js';
 import { createOutput, type Output } from './output.js';
 import { refuse } from './refuse.js';
-import { stateDirOf } from './seeker.js';
 
 export interface LogsOptions extends GlobalOptions {
   readonly follow?: true;
@@ -24,9 +23,7 @@ export interface LogsOptions extends GlobalOptions {
 /** `trainguard logs [run]`: the training's stdout on stdout, its stderr on stderr; -f goes on until the run ends. */
 export async function logs(name: string | undefined, options: LogsOptions): Promise<number> {
   const json = options.json === true;
-  const stateDir = await stateDirOf(options);
-  if (!stateDir.ok) return refuse(stateDir.error, json);
-  const found = await findRun(stateDir.value, name);
+  const found = await chosenRun(name, options);
   if (!found.ok) return refuse(found.error, json);
   const run = found.value;
   const chosen = await chooseAttempt(run, options.attempt);

@@ -5,9 +5,8 @@ import { requestStop } from '../runs/requests.js';
 import type { Run } from '../runs/run-dir.js';
 import { probeLock } from '../util/os/lock.js';
 import { exitStatus, ok, type Result } from '../util/result.js';
-import { findRun } from './find-run.js';
+import { chosenRun } from './find-run.js';
 import { refuse } from './refuse.js';
-import { stateDirOf } from './seeker.js';
 
 export interface StopOptions extends GlobalOptions {
   readonly dryRun?: true;
@@ -16,9 +15,7 @@ export interface StopOptions extends GlobalOptions {
 /** `trainguard stop [run]`: asks the run's supervisor to stop it gracefully, and waits until it has. */
 export async function stop(name: string | undefined, options: StopOptions): Promise<number> {
   const json = options.json === true;
-  const stateDir = await stateDirOf(options);
-  if (!stateDir.ok) return refuse(stateDir.error, json);
-  const found = await findRun(stateDir.value, name);
+  const found = await chosenRun(name, options);
   if (!found.ok) return refuse(found.error, json);
   const run = found.value;
   const holder = await probeLock({ dir: run.dir, keepIn: run.dir });
