@@ -15,14 +15,20 @@ const LENGTH = ['--steps', '40', '--save-every', '10'] as const;
 const cli = (t: TestContext, cwd: string, ...args: readonly string[]): Promise<Ended> =>
   runCli(t, args, { cwd }).done;
 
-/** A folder with four checkpoints and a run that completed through one crash. Only to be read, or copied. */
+/**
+ * A folder with four checkpoints and a run that completed through one crash. Only to be read, or copied. Its steps take
+ * their time: an attempt that is over between two looks at its log has no training time, and the run no goodput.
+ */
 async function afterACrash(
   t: TestContext,
   options: Partial<CliOptions> = {},
 ): Promise<{ cwd: string; ended: Ended }> {
   const cwd = tempDir(t);
-  const ended = await guard(t, digits(...LENGTH), { cwd, env: { DIGITS_FAULT: 'crash@step=25' }, ...options })
-    .done;
+  const ended = await guard(t, digits(...LENGTH, '--step-time', '0.02'), {
+    cwd,
+    env: { DIGITS_FAULT: 'crash@step=25' },
+    ...options,
+  }).done;
   assert.equal(ended.code, 0, ended.stderr);
   return { cwd, ended };
 }
