@@ -35,32 +35,34 @@ export function buildProgram(done: (status: number) => void): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'trainguard: ')) });
 
-  verb(program, 'run', 'run a training command under supervision')
-    .argument('[command...]', 'the training command, after --')
-    .passThroughOptions()
-    .option('--name <name>', "the run's name (the script's stem unless given)")
-    .addOption(
-      repeatable('--checkpoint-dir <folder>', 'where the training saves (found by itself where it can be)'),
+  launching(
+    verb(program, 'run', 'run a training command under supervision')
+      .argument('[command...]', 'the training command, after --')
+      .passThroughOptions()
+      .option('--name <name>', "the run's name (the script's stem unless given)"),
+  ).action(async (command: string[], options: import('./commands/run.js').RunOptions) => {
+    const { run } = await import('./commands/run.js');
+    done(await run(command, options));
+  });
+
+  launching(
+    verb(program, 'resume', 'launch a run again as it was launched, from wherever this is called')
+      .argument('[run]', 'the run (the one last at work unless given)')
+      .addHelpText('after', '\nFlags override those that the run was launched with, from now on.'),
+  ).action(async (name: string | undefined, options: import('./commands/resume-run.js').ResumeOptions) => {
+    const { resumeRun } = await import('./commands/resume-run.js');
+    done(await resumeRun(name, options));
+  });
+
+  verb(program, 'attach', "show a run's output as it comes; Ctrl-C leaves the run alone")
+    .argument('[run]', 'the run (the one last at work unless given)')
+    .addHelpText(
+      'after',
+      "\nA run without a supervisor is given one, in the background. Ends with the run's exit status.",
     )
-    .option('--layout <layout>', 'how checkpoints are laid out: auto, huggingface, generic')
-    .option(
-      '--resume-args <args>',
-      "flags added when there is a checkpoint, e.g. '--resume_from_checkpoint {path}'",
-    )
-    .option('--max-retries <n>', 'failures in a row without getting further that are retried', count)
-    .option('--backoff-initial <duration>', 'wait before the first retry', duration)
-    .option('--backoff-max <duration>', 'longest wait before a retry', duration)
-    .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', timeout)
-    .option('--startup-timeout <duration>', 'the same, before the first progress', timeout)
-    .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
-    .option('--no-rollback', 'leave the checkpoint folder alone')
-    .option('--vault <folder>', 'where quarantined checkpoints go')
-    .option('--stdin', 'give the training this stdin instead of /dev/null')
-    .option('--allow-scratch', 'train from the beginning when no good checkpoint is left')
-    .option('--dry-run', 'say what would be done, and do nothing')
-    .action(async (command: string[], options: import('./commands/run.js').RunOptions) => {
-      const { run } = await import('./commands/run.js');
-      done(await run(command, options));
+    .action(async (name: string | undefined, options: import('./commands/attach.js').AttachOptions) => {
+      const { attach } = await import('./commands/attach.js');
+      done(await attach(name, options));
     });
 
   verb(program, 'status', 'say how runs are doing')
@@ -101,8 +103,50 @@ export function buildProgram(done: (status: number) => void): Command {
       done(await stop(name, options));
     });
 
+  planning(
+    verb(program, 'init', 'print a systemd user unit that keeps a run going (--systemd)')
+      .argument('[command...]', 'the training command, after --')
+      .passThroughOptions()
+      .option('--systemd', 'print the unit, and how to install it')
+      .option('--run <run>', 'a run that was launched before, instead of a command')
+      .option('--name <name>', "the run's name (the script's stem unless given)"),
+  ).action(async (command: string[], options: import('./commands/init-systemd.js').InitOptions) => {
+    const { init } = await import('./commands/init-systemd.js');
+    done(await init(command, options));
+  });
+
   return program;
 }
+
+/** Flags of verbs that launch a training. */
+const launching = (command: Command): Command =>
+  planning(command)
+    .option('--stdin', 'give the training this stdin instead of /dev/null')
+    .option('--detach', 'supervise in the background, without this terminal')
+    .option('--unless-done', 'do nothing if the run has completed or was given up (for units and cron)')
+    .option('--dry-run', 'say what would be done, and do nothing')
+    .addOption(new Option('--detached <limit>').hideHelp());
+
+/** Flags that say what a run is. */
+const planning = (command: Command): Command =>
+  command
+    .addOption(
+      repeatable('--checkpoint-dir <folder>', 'where the training saves (found by itself where it can be)'),
+    )
+    .option('--layout <layout>', 'how checkpoints are laid out: auto, huggingface, generic')
+    .option(
+      '--resume-args <args>',
+      "flags added when there is a checkpoint, e.g. '--resume_from_checkpoint {path}'",
+    )
+    .option('--max-retries <n>', 'failures in a row without getting further that are retried', count)
+    .option('--backoff-initial <duration>', 'wait before the first retry', duration)
+    .option('--backoff-max <duration>', 'longest wait before a retry', duration)
+    .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', timeout)
+    .option('--startup-timeout <duration>', 'the same, before the first progress', timeout)
+    .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
+    .option('--no-rollback', 'leave the checkpoint folder alone')
+    .option('--vault <folder>', 'where quarantined checkpoints go')
+    .option('--allow-scratch', 'train from the beginning when no good checkpoint is left');
 
 function verb(program: Command, name: string, description: string): Command {
   return program

@@ -46,7 +46,7 @@ export async function findVault(wish: VaultWish): Promise<string | undefined> {
 export async function placeVault(wish: VaultWish, notice: (text: string) => void): Promise<Result<string>> {
   const reasons: string[] = [];
   for (const [index, candidate] of candidates(wish).entries()) {
-    const reason = await tryVault(wish.dir, candidate);
+    const { reason, passing } = await tryVault(wish.dir, candidate);
     if (reason === undefined) {
       if (index > 0)
         notice(
@@ -54,6 +54,9 @@ export async function placeVault(wish: VaultWish, notice: (text: string) => void
         );
       return ok(candidate);
     }
+    // a disk that is full today is no reason to lay the vault, and look for it tomorrow, elsewhere
+    if (passing !== undefined)
+      return fail(`the vault ${candidate} cannot be made: ${reason}; free the disk, then try again`, exitStatus.config, passing); // prettier-ignore
     reasons.push(`${candidate} cannot take what a rollback moves out of ${wish.dir}: ${reason}`);
   }
   const advice =
@@ -63,8 +66,14 @@ export async function placeVault(wish: VaultWish, notice: (text: string) => void
   return fail(`${reasons.join('; ')}; ${advice}`, exitStatus.config);
 }
 
-/** @returns why it cannot be used */
-async function tryVault(dir: string, vault: string): Promise<string | undefined> {
+interface Trial {
+  /** Why it cannot be used; undefined: it can. */
+  readonly reason?: string;
+  /** The code of a failure that says nothing of the place. */
+  readonly passing?: string;
+}
+
+async function tryVault(dir: string, vault: string): Promise<Trial> {
   try {
     await makeDirs(vault, 0o700, 0o777);
     for (const name of Object.values(inVault))
@@ -72,18 +81,20 @@ async function tryVault(dir: string, vault: string): Promise<string | undefined>
     // a folder that is still to be made will lie on its parent's file system
     const from = (await isFolder(dir)) ? dir : path.dirname(dir);
     const proven = await identity(from, vault);
-    if ((await readProof(vault)) === proven) return undefined;
+    if ((await readProof(vault)) === proven) return {};
     await probe(from, vault);
     await syncDir(path.dirname(vault));
     await writeFileAtomic(path.join(vault, 'vault.json'), JSON.stringify({ schemaVersion: 1, proven }));
-    return undefined;
+    return {};
   } catch (error) {
     await removeIfEmpty(vault);
     const code = errorCode(error);
     if (code === undefined) throw error;
-    if (code === 'EXDEV') return 'it is on another file system';
-    if (['EACCES', 'EPERM'].includes(code)) return 'no permission';
-    return code === 'EROFS' ? 'it is read-only' : errorText(error);
+    if (code === 'EXDEV') return { reason: 'it is on another file system' };
+    if (['EACCES', 'EPERM'].includes(code)) return { reason: 'no permission' };
+    if (code === 'EROFS') return { reason: 'it is read-only' };
+    const passing = ['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE'].includes(code);
+    return { reason: errorText(error), ...(passing && { passing: code }) };
   }
 }
 

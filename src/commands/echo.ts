@@ -18,6 +18,13 @@ export interface Echo {
   finish(patienceMs: number): Promise<void>;
 }
 
+/** Passes nothing on. */
+export const noEcho: Echo = {
+  follow: () => undefined,
+  attemptEnded: () => undefined,
+  finish: () => Promise.resolve(),
+};
+
 /** Reads the log files like anyone else would, so a slow terminal delays neither the training nor its supervision. */
 export function createEcho(sinks: EchoSinks, trouble: (text: string) => void): Echo {
   let moved = 0;

@@ -2,7 +2,8 @@ import type { Event } from '../policy/event.js';
 import type { Policy } from '../policy/policy.js';
 import type { State } from '../policy/state.js';
 import { initialState, transition } from '../policy/transition.js';
-import { Journal } from '../runs/journal.js';
+import type { StateRecord } from '../report/status-view.js';
+import { Journal, type JournalOptions } from '../runs/journal.js';
 import { ok, type Result } from '../util/result.js';
 
 /** A line of a run's journal: what decides from here on, what happened, or all that came before in short. */
@@ -15,6 +16,10 @@ export type Entry =
 export interface History {
   /** Where the run stood after its last event. */
   readonly state: State;
+  /** The number of the newest entry that is on disk: what state.json remembers. */
+  readonly last: number;
+  /** The journal had lost its end; in words. */
+  readonly restored?: string;
   begin(policy: Policy): Promise<Result<void>>;
   append(events: readonly Event[]): Promise<Result<void>>;
   close(): Promise<void>;
@@ -23,16 +28,41 @@ export interface History {
 /** A journal of more entries than this is folded into a snapshot when a run is taken up again. */
 const compactAbove = 2000;
 
-/** Opens a run's journal and replays it: the same events under the same policies give the same state. */
-export async function openHistory(file: string): Promise<Result<History>> {
-  const opened = await Journal.open<Entry>(file);
+/**
+ * Opens a run's journal and replays it: the same events under the same policies give the same state. A journal that
+ * ends before the entry that state.json remembers has lost its end (a journal is on disk before any state says so);
+ * then state.json knows better.
+ */
+export async function openHistory(
+  file: string,
+  known?: StateRecord,
+  options: JournalOptions = {},
+): Promise<Result<History>> {
+  const opened = await Journal.open<Entry>(file, options);
   if (!opened.ok) return opened;
   const { entries, journal } = opened.value;
-  const state = replayEntries(entries);
+  const from = journal.last;
+  const to = known?.journal ?? 0;
+  const lost = known && to > from ? known : undefined;
+  const state = lost ? lost.state : replayEntries(entries);
+  let restored: string | undefined;
+  if (lost) {
+    const kept = await journal.restore({ type: 'snapshot', state }, to);
+    if (!kept.ok) {
+      await journal.close();
+      return kept;
+    }
+    const where = kept.value === undefined ? '' : ` (what is left of it is kept as ${kept.value})`;
+    restored = `the journal ${file} lost its entries ${from + 1} to ${to}${where}; the run goes on from what state.json remembers`;
+  }
   return ok({
     state,
+    get last() {
+      return journal.last;
+    },
+    ...(restored !== undefined && { restored }),
     async begin(policy) {
-      if (entries.length <= compactAbove) return journal.append([{ type: 'policy', policy }]);
+      if (lost || entries.length <= compactAbove) return journal.append([{ type: 'policy', policy }]);
       return journal.compact([
         { type: 'snapshot', state },
         { type: 'policy', policy },

@@ -101,7 +101,7 @@ function openStream(name: 'stdout' | 'stderr', lost: (text: string) => void): St
 }
 
 /** NO_COLOR, `--no-color`, a non-TTY and `TERM=dumb` are honoured. */
-function wantsColor(asked: boolean): boolean {
+export function wantsColor(asked: boolean): boolean {
   const { NO_COLOR, TERM } = process.env;
   return asked && process.stderr.isTTY && (NO_COLOR ?? '') === '' && TERM !== 'dumb';
 }

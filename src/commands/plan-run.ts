@@ -47,6 +47,7 @@ export async function planRun(command: readonly string[], options: RunOptions): 
     logs: settings.logs,
     settleMs: settings.checkpoints.settleMs,
     notices,
+    ...(file !== undefined && { configFile: file }),
     ...(settings.name !== undefined && { name: settings.name }),
     ...(checkpoints.value && { checkpoints: checkpoints.value }),
   });

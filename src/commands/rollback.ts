@@ -10,15 +10,14 @@ import { checkpointRegistryOf, type Run } from '../runs/run-dir.js';
 import { writeVersioned } from '../runs/versioned-file.js';
 import { readState } from '../runs/state-file.js';
 import type { CheckpointStore } from '../supervisor/ports.js';
-import { describeOwner } from '../util/os/lock-owner.js';
-import { acquireLock, probeLock } from '../util/os/lock.js';
+import { acquireLock } from '../util/os/lock.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { findRun } from './find-run.js';
 import { refuse } from './refuse.js';
 import { systemClock } from './run-parts.js';
 import { stateDirOf } from './seeker.js';
-import { stopAndWait } from './stop.js';
+import { look, stopAndWait } from './stop-wait.js';
 
 export interface RollbackOptions extends GlobalOptions {
   readonly to: string;
@@ -106,12 +105,16 @@ async function hold(
 ): Promise<Result<void>> {
   const { run } = place;
   if (!run) return ok(undefined);
-  const holder = await probeLock({ dir: run.dir, keepIn: run.dir });
-  if (holder && !options.stop) {
-    const who = holder.owner ? describeOwner(holder.owner) : 'a process that does not answer';
+  const found = await look(run);
+  if (!found.ok) return found;
+  const { active, supervisor } = found.value;
+  if (active && !options.stop) {
+    const who = supervisor
+      ? `pid ${supervisor.pid} on host ${supervisor.host}`
+      : 'a process that does not answer';
     return fail(`run ${run.name} is active (${who}); stop it first, or add --stop`, exitStatus.busy);
   }
-  if (holder) {
+  if (active) {
     const stopped = await stopAndWait(run);
     if (!stopped.ok) return stopped;
   }

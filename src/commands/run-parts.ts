@@ -1,4 +1,3 @@
-import os from 'node:os';
 import { createLocalEngine } from '../engines/local/engine.js';
 import { type LogsKeep as Keep, pruneLogs } from '../engines/local/log-prune.js';
 import { classify } from '../failure/classify.js';
@@ -11,9 +10,11 @@ import { StateFile } from '../runs/state-file.js';
 import type { Happening, Live, Parts } from '../supervisor/parts.js';
 import type { Clock } from '../supervisor/ports.js';
 import { bootId, mono } from '../util/os/boot.js';
+import { thisPlace } from '../util/os/lock-owner.js';
 import { maskArgv } from '../util/mask.js';
 import { ok, type Result } from '../util/result.js';
 import { checkHost } from './check-host.js';
+import { inheritanceOf, metricsToCut } from './inheritance.js';
 import { applyResume } from './resume.js';
 import type { RunPlan } from './run-plan.js';
 import type { HeldRun } from './take-up.js';
@@ -57,11 +58,19 @@ export async function wire(
   report: { observe(happening: Happening): void; notice(text: string): void },
 ): Promise<Result<Wired>> {
   const { run, history, store } = held;
-  const metrics = await MetricsFile.open(run.paths.metrics);
-  if (!metrics.ok) return metrics;
-  const stateFile = new StateFile<StateRecord>(run.paths.state, systemClock, (problem) =>
-    report.notice(problem.message),
+  const metrics = await MetricsFile.open(
+    run.paths.metrics,
+    undefined,
+    metricsToCut(history.state, held.last),
   );
+  if (!metrics.ok) return metrics;
+  const metricsFile = metrics.value;
+  const inheritance = inheritanceOf(history.state, held.last);
+  const stateFile = new StateFile<StateRecord>(run.paths.state, systemClock, (problem) => {
+    report.notice(problem.message);
+    // the folder may have been deleted under us: the journal, which would notice only at the next event, puts it back
+    if (problem.code === 'ENOENT') void history.append([]);
+  });
   const begun = await history.begin(plan.policy);
   if (!begun.ok) return begun;
   const settings = settingsOf(plan, held);
@@ -72,7 +81,7 @@ export async function wire(
     clock: systemClock,
   });
   let live: Live | undefined;
-  let attempt = 0;
+  let attempt = history.state.ledger.attempt;
   let metricsFailing = false;
   let requestsFailing = false;
 
@@ -91,7 +100,15 @@ export async function wire(
       attempt = launch.attempt;
       return launchSpec(plan, held, launch);
     },
+    ...(inheritance && { inheritance }),
+    adoptSpec: (number, offsets) => ({
+      attemptDir: attemptDirOf(run.dir, number),
+      runId: run.id,
+      offsets,
+    }),
     async persist(events) {
+      // once the attempt is judged its logs are not folded again
+      if (events.some((event) => event.type === 'exited')) await saveMetrics();
       const written = await history.append(events);
       if (!written.ok) throw new Error(written.error.message);
     },
@@ -101,20 +118,26 @@ export async function wire(
     },
     publish(now) {
       live = now;
-      stateFile.save(() => record(run.name, settings, now));
+      const state = {
+        ...record(run.name, settings, now),
+        heartbeats: metricsFile.count,
+        journal: history.last,
+      };
+      stateFile.save(async () => {
+        await saveMetrics();
+        return state;
+      });
     },
     heartbeat(heartbeat, at, offsets) {
-      metrics.value.add({ at, attempt, heartbeat, offsets });
+      metricsFile.add({ at, attempt, heartbeat, offsets });
     },
     notice: (text) => report.notice(text),
     async takeStopRequest() {
-      const written = await metrics.value.flush();
-      if (!written.ok && !metricsFailing) report.notice(written.error.message);
-      metricsFailing = !written.ok;
       const request = await takeStopRequest(run.dir, systemClock.now());
       if (!request.ok && !requestsFailing) report.notice(request.error.message);
       requestsFailing = !request.ok;
-      return request.ok && request.value ? 'request' : undefined;
+      if (!request.ok || !request.value) return undefined;
+      return { by: 'request', atCheckpoint: request.value.afterCheckpoint };
     },
     checkHost: (after) =>
       checkHost(after, {
@@ -123,6 +146,13 @@ export async function wire(
         ...(live?.checkpoints?.latest && { checkpointBytes: live.checkpoints.latest.sizeBytes }),
       }),
   };
+
+  /** What state.json and the journal build on must be in the file before them. */
+  async function saveMetrics(): Promise<void> {
+    const written = await metricsFile.flush();
+    if (!written.ok && !metricsFailing) report.notice(written.error.message);
+    metricsFailing = !written.ok;
+  }
 
   function prune(): void {
     pruneLogs(run.dir, plan.logs).catch((error: unknown) =>
@@ -134,7 +164,7 @@ export async function wire(
     parts,
     view: () => live && viewRun(record(run.name, settings, live), true),
     async close() {
-      for (const written of [await metrics.value.flush(), await stateFile.close()]) {
+      for (const written of [await metricsFile.flush(), await stateFile.close()]) {
         if (!written.ok) report.notice(written.error.message);
       }
     },
@@ -177,8 +207,7 @@ const record = (run: string, settings: RunSettings, live: Live): StateRecord => 
   run,
   settings,
   pid: process.pid,
-  host: os.hostname(),
-  bootId: bootId(),
+  ...thisPlace(),
   at: systemClock.now(),
   mono: systemClock.mono(),
   ...live,

@@ -26,6 +26,8 @@ export interface RunPlan {
   readonly resume: ResumeRecipe;
   readonly stdin: 'null' | 'inherit';
   readonly logs: LogsKeep;
+  /** The configuration that was found. */
+  readonly configFile?: string;
   /** What a person should know of the configuration. */
   readonly notices: readonly string[];
 }

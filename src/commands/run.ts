@@ -2,84 +2,123 @@ import path from 'node:path';
 import v8 from 'node:v8';
 import { isDeepStrictEqual } from 'node:util';
 import type { GlobalOptions } from '../cli.js';
-import { narrate, type Telling } from '../report/narrate.js';
+import type { StateName } from '../policy/state.js';
+import { type Line, narrate, type Telling } from '../report/narrate.js';
 import { summarizeRun } from '../report/summary.js';
-import { captureLaunch, writeLaunch } from '../runs/launch-record.js';
+import { captureLaunch, type LaunchFlags, type LaunchRecord, writeLaunch } from '../runs/launch-record.js';
 import { attemptDirOf } from '../runs/run-dir.js';
-import { openSupervisorLog } from '../runs/supervisor-log.js';
+import { type LogFields, openSupervisorLog } from '../runs/supervisor-log.js';
 import { supervise } from '../supervisor/supervise.js';
 import type { Happening } from '../supervisor/parts.js';
 import { maskArgv } from '../util/mask.js';
-import { exitStatus } from '../util/result.js';
-import { aftermathOf } from './aftermath.js';
+import { exitStatus, type Problem } from '../util/result.js';
+import { detach } from './detach.js';
+import { doneAlready } from './done-already.js';
 import { describePlan } from './dry-run.js';
-import { createEcho } from './echo.js';
+import { inheritanceOf } from './inheritance.js';
+import { createEcho, noEcho } from './echo.js';
 import { createOutput } from './output.js';
 import { refuse } from './refuse.js';
+import { flagsToRecord } from './relaunch.js';
 import { systemClock, wire } from './run-parts.js';
 import { planRun } from './plan-run.js';
 import { listenToSignals } from './signals.js';
 import { takeUp } from './take-up.js';
+import { openTether, tetherOutput } from './tether.js';
 
-export interface RunOptions extends GlobalOptions {
+export interface RunOptions extends GlobalOptions, LaunchFlags {
+  readonly config?: string;
   readonly name?: string;
-  readonly checkpointDir?: readonly string[];
-  readonly layout?: string;
-  readonly resumeArgs?: string;
-  readonly maxRetries?: number;
-  readonly backoffInitial?: number;
-  readonly backoffMax?: number;
-  readonly heartbeatTimeout?: number;
-  readonly startupTimeout?: number;
-  readonly stopGrace?: number;
   /** False with --no-rollback. */
   readonly rollback: boolean;
-  readonly vault?: string;
-  readonly stdin?: true;
-  readonly allowScratch?: true;
   readonly dryRun?: true;
+  readonly detach?: true;
+  /** We are what --detach has started; see `openTether`. */
+  readonly detached?: string;
+  readonly unlessDone?: true;
+}
+
+/** A launch that is repeated. */
+export interface Relaunch {
+  readonly record: LaunchRecord;
+  /** What of its circumstances could not be had again. */
+  readonly troubles: readonly string[];
 }
 
 /** How long a terminal that stands still is waited for at the end, ms. */
 const echoPatienceMs = 10_000;
 
-/** `trainguard run`: supervises a training command to its end. */
-export async function run(command: readonly string[], options: RunOptions): Promise<number> {
+/** Where a run that was started in the background can be left to itself. */
+const underwayStates: ReadonlySet<StateName> = new Set(['running', 'stopping', 'backing-off', 'waiting']);
+
+/**
+ * `trainguard run`: supervises a training command to its end.
+ * @param again the launch that this one repeats (`trainguard resume`), whose circumstances are ours by now
+ */
+export async function run(
+  command: readonly string[],
+  options: RunOptions,
+  again?: Relaunch,
+): Promise<number> {
+  if (options.detach && options.detached === undefined && !options.dryRun) {
+    return detach(process.argv.slice(2), options);
+  }
   boundMemory();
   const json = options.json === true;
+  const tether = options.detached === undefined ? undefined : openTether(options.detached);
+  const turnDown = (problem: Problem): number => {
+    tether?.say({ type: 'refused', problem });
+    return refuse(problem, json);
+  };
   const planned = await planRun(command, options);
-  if (!planned.ok) return refuse(planned.error, json);
+  if (!planned.ok) return turnDown(planned.error);
   const plan = planned.value;
   if (options.dryRun) return describePlan(plan, options);
 
   // until the run's folder is ours there is no log to write to
-  const early: string[] = [];
-  let log: (text: string) => void = (text) => early.push(text);
-  const output = createOutput(options, (text) => log(text));
+  const early: Line[] = [];
+  let log: (line: Line, fields?: LogFields) => void = (line) => early.push(line);
+  const output = tether ? tetherOutput(tether) : createOutput(options, (text) => log({ tone: 'note', text }));
   const notice = (text: string): void => {
-    log(text);
-    output.say([{ tone: 'warning', text }]);
+    const line: Line = { tone: 'warning', text };
+    log(line);
+    output.say([line]);
     if (json) output.json({ type: 'notice', at: new Date().toISOString(), text });
   };
-  for (const text of plan.notices) notice(text);
+  if (options.unlessDone) {
+    const done = await doneAlready(plan);
+    if (!done.ok) return turnDown(done.error);
+    if (done.value !== undefined) {
+      output.say([{ tone: 'note', text: done.value }]);
+      tether?.say({ type: 'over', exitCode: exitStatus.done });
+      return exitStatus.done;
+    }
+  }
+  for (const text of [...plan.notices, ...(again?.troubles ?? [])]) notice(text);
   const taken = await takeUp(plan, systemClock, notice);
-  if (!taken.ok) return refuse(taken.error, json);
+  if (!taken.ok) return turnDown(taken.error);
   const held = taken.value;
   let outcome: number = exitStatus.internal;
   let over: number | undefined;
   let broken = false;
   try {
     const supervisorLog = await openSupervisorLog(held.run.paths.log);
-    log = (text) => supervisorLog.info(text);
-    for (const text of early) log(text);
+    log = ({ tone, text }, fields) => supervisorLog.info(text, { tone, ...fields });
+    for (const line of early) log(line);
     const [was, is] = [held.last?.settings.command, maskArgv(plan.argv)];
     if (was && !isDeepStrictEqual(was, is)) {
       notice(`another command than recorded: it was "${was.join(' ')}", it is now "${is.join(' ')}"`);
     }
-    const launch = await writeLaunch(held.run.paths.launch, captureLaunch(plan.argv));
-    if (!launch.ok) return refuse(launch.error, json);
+    const flags = flagsToRecord(options, plan.configFile);
+    const launch = await writeLaunch(
+      held.run.paths.launch,
+      // what could not be had again now may be had the next time
+      again ? { ...again.record, flags } : captureLaunch(plan.argv, flags),
+    );
+    if (!launch.ok) return turnDown(launch.error);
 
-    const echo = createEcho(output, notice);
+    // without a terminal nobody is there to show the training's output to
+    const echo = tether ? noEcho : createEcho(output, notice);
     const telling: Telling = {
       run: held.run.name,
       command: maskArgv(plan.argv).join(' '),
@@ -90,10 +129,19 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     const observe = (happening: Happening): void => {
       const { event, after } = happening;
       if (event.type === 'launched') echo.follow(attemptDirOf(held.run.dir, after.ledger.attempt));
+      if (event.type === 'adopted') {
+        const seen = inheritanceOf(held.history.state, held.last)?.offsets;
+        echo.follow(attemptDirOf(held.run.dir, after.ledger.attempt), seen);
+      }
       if (event.type === 'exited') echo.attemptEnded();
       const lines = narrate(telling, happening);
       output.say(lines);
-      for (const line of lines) log(line.text);
+      for (const line of lines) log(line);
+      if (tether && underwayStates.has(after.name)) {
+        const { attempt } = after.ledger;
+        const underway = { run: held.run.name, pid: process.pid, state: after.name, attempt };
+        tether.say({ type: 'underway', underway });
+      }
       if (json)
         output.json({
           ...event,
@@ -103,9 +151,8 @@ export async function run(command: readonly string[], options: RunOptions): Prom
         });
     };
     const wired = await wire(plan, held, { observe, notice });
-    if (!wired.ok) return refuse(wired.error, json);
-    const aftermath = await aftermathOf(held, plan.policy);
-    const supervisor = supervise(wired.value.parts, held.history.state, aftermath);
+    if (!wired.ok) return turnDown(wired.error);
+    const supervisor = supervise(wired.value.parts, held.history.state);
     const unlisten = listenToSignals({
       // once the run is over only a slow reader is waited for
       stop: (by) => (over === undefined ? supervisor.requestStop(by) : process.exit(over)),
@@ -118,21 +165,22 @@ export async function run(command: readonly string[], options: RunOptions): Prom
     await echo.finish(echoPatienceMs);
     const logs = relative(held.run.dir);
     output.say(summarizeRun(ended, logs));
-    for (const line of summarizeRun(ended, logs)) log(line.text);
-    if (json)
-      output.json({
-        type: 'summary',
-        outcome: ended.outcome,
-        exitCode: ended.exitCode,
-        run: wired.value.view(),
-      });
+    for (const line of summarizeRun(ended, logs)) log(line, { summary: true });
+    const { outcome: how, exitCode } = ended;
+    const summary = { type: 'summary', outcome: how, exitCode, run: wired.value.view() };
+    if (json) output.json(summary);
+    tether?.say({ type: 'over', exitCode, summary });
     unlisten();
     supervisorLog.close();
     outcome = ended.exitCode;
     return outcome;
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log(`internal error: ${text}`);
+    log({ tone: 'failure', text: `internal error: ${text}` });
+    tether?.say({
+      type: 'refused',
+      problem: { message: `internal error: ${text}`, exit: exitStatus.internal },
+    });
     process.stderr.write(`trainguard: internal error: ${text}\nthe training goes on without supervision\n`);
     broken = true;
     return outcome;

@@ -1,6 +1,12 @@
 import type { GlobalOptions } from '../cli.js';
 import { describeRun } from '../report/describe-run.js';
-import { type RunStatus, type StateRecord, viewRun, viewUnbegun } from '../report/status-view.js';
+import {
+  type RunStatus,
+  type StateRecord,
+  viewRun,
+  viewSupervisor,
+  viewUnbegun,
+} from '../report/status-view.js';
 import { listRuns, readState, type Run } from '../runs/open-run.js';
 import { exitStatus, ok, type Problem, type Result } from '../util/result.js';
 import { stateDirOf } from './seeker.js';
@@ -61,27 +67,26 @@ async function runsOf(stateDir: string, name: string | undefined): Promise<Resul
 }
 
 async function viewOf(run: Run): Promise<Result<RunStatus>> {
-  const record = await readState<StateRecord>(run.paths.state);
-  if (!record.ok) return record;
-  const ended = record.value?.state.name === 'ended';
-  const active = !ended && (await isSupervised(run));
-  if (!record.value) return ok(viewUnbegun(run.name, active));
-  const { state } = record.value;
-  const workerAlive = active || ('pid' in state && isThere(state.pid));
-  return ok(viewRun({ ...record.value, run: run.name }, active, workerAlive));
+  const read = await readState<StateRecord>(run.paths.state);
+  if (!read.ok) return read;
+  const record = read.value && { ...read.value, run: run.name };
+  if (record?.state.name === 'ended') return ok(viewRun(record, false));
+  const { supervisionOf } = await import('./supervision.js');
+  const now = Date.now();
+  const seen = await supervisionOf(run, record, now);
+  if (!seen.ok) return seen;
+  const { active, supervisor, writtenAt } = seen.value;
+  const view = supervisor ? viewSupervisor(supervisor, writtenAt, now) : null;
+  if (!record) return ok(viewUnbegun(run.name, active, view));
+  // what runs in another place has a pid that names something else here, or nothing
+  const workerAlive = active || (supervisor?.where === 'here' && (await livesOn(run, record)));
+  return ok(viewRun(record, active, workerAlive, view));
 }
 
-function isThere(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-}
-
-async function isSupervised(run: Run): Promise<boolean> {
-  const { probeLock } = await import('../util/os/lock-probe.js');
-  return (await probeLock({ dir: run.dir, keepIn: run.dir })) !== undefined;
+/** Whether the worker of a run without a supervisor is still the process that its state names. */
+async function livesOn(run: Run, { state }: StateRecord): Promise<boolean> {
+  const { findLivingWorker } = await import('../engines/local/launch-record.js');
+  return 'pid' in state && (await findLivingWorker(run.dir))?.pid === state.pid;
 }
 
 function describe(runs: readonly RunStatus[]): string {

@@ -7,7 +7,16 @@ import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { StateRecord } from '../report/status-view.js';
 import { clearRequests } from '../runs/requests.js';
 import { readState, takeOverState } from '../runs/state-file.js';
-import { checkpointRegistryOf, createRun, openRun, type Run, runDirOf } from '../runs/run-dir.js';
+import {
+  attemptDirOf,
+  checkpointRegistryOf,
+  createRun,
+  openRun,
+  remakeRun,
+  type Run,
+  runDirOf,
+} from '../runs/run-dir.js';
+import type { State } from '../policy/state.js';
 import { defaultRunName, numberedRunName, validRunName } from '../runs/run-name.js';
 import type { CheckpointStore, Clock } from '../supervisor/ports.js';
 import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
@@ -15,6 +24,8 @@ import { maskArgv } from '../util/mask.js';
 import { errorCode } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { type History, openHistory } from './history.js';
+import { isUnderWay } from './inheritance.js';
+import { mayGoOnHere } from './move-here.js';
 import type { RunPlan } from './run-plan.js';
 
 /** A run that this process alone may change from now on. */
@@ -58,10 +69,11 @@ export async function takeUp(
     if (!command.ok) return command;
   }
   const firstMade = await missingAncestor(plan.stateDir);
-  const opened = existing.value
-    ? ok(existing.value)
-    : await createRun(plan.stateDir, name.value, clock.now());
-  if (!opened.ok) return opened.error.code === 'EEXIST' ? withoutIdentity(dir) : opened;
+  const made = existing.value ? undefined : await createRun(plan.stateDir, name.value, clock.now());
+  // another may have made it in the same instant
+  const opened = made?.ok === false && made.error.code === 'EEXIST' ? await openRun(dir) : (made ?? existing);
+  if (!opened.ok) return opened;
+  if (!opened.value) return withoutIdentity(dir);
   const run = opened.value;
 
   const lock = await acquireLock({
@@ -76,26 +88,44 @@ export async function takeUp(
   // what was asked of an earlier supervisor; whoever asks from here on means us
   const cleared = await clearRequests(run.dir);
   if (!cleared.ok) return refused(cleared);
-  let begun = existing.value !== undefined;
+  let begun = made?.ok !== true;
   undo.push(async () => {
     if (begun) return;
     // new, ours alone, and nothing has happened in it; of the folders above it goes what is empty
     await fs.rm(run.dir, { recursive: true, force: true });
     await removeEmpty([path.dirname(run.dir), checkpointRegistryOf(plan.stateDir), plan.stateDir], firstMade);
   });
-  const living = await findLivingWorker(run.dir);
-  if (living) {
+  const last = await takeOverState<StateRecord>(run.paths.state);
+  if (!last.ok) return refused(last);
+  if (last.value.setAside !== undefined) {
+    notice(
+      `state.json was damaged; it is kept as ${path.basename(last.value.setAside)} and made anew from the journal`,
+    );
+  }
+  const away = await mayGoOnHere(run, last.value.state);
+  if (!away.ok) return refused(away);
+  if (away.value !== undefined) notice(away.value);
+  const history = await openHistory(run.paths.journal, last.value.state, {
+    onDeleted() {
+      notice(
+        `${run.dir} was deleted under the run: what trainguard keeps there is made anew, its logs are lost`,
+      );
+      return remakeRun(run);
+    },
+  });
+  if (!history.ok) return refused(history);
+  undo.push(() => history.value.close());
+  if (history.value.restored !== undefined) notice(history.value.restored);
+  const stranger = await livingStranger(run, history.value.state);
+  if (stranger !== undefined) {
     return refused(
       fail(
-        `run ${run.name} has no supervisor any more, but its worker lives on: pid ${living.pid}; ` +
-          `wait until it is done, or end it with "kill ${living.pid}", then run again`,
+        `a worker of run ${run.name} that its journal knows nothing of is alive: pid ${stranger}; ` +
+          `wait until it is done, or end it with "kill ${stranger}", then run again`,
         exitStatus.busy,
       ),
     );
   }
-  const history = await openHistory(run.paths.journal);
-  if (!history.ok) return refused(history);
-  undo.push(() => history.value.close());
   if (history.value.state.name === 'idle' && (await attemptDirs(run.dir)).length > 0) {
     return refused(
       fail(
@@ -103,13 +133,6 @@ export async function takeUp(
           `nothing was changed, move ${run.dir} away to start the run anew (its checkpoints stay as they are)`,
         exitStatus.internal,
       ),
-    );
-  }
-  const last = await takeOverState<StateRecord>(run.paths.state);
-  if (!last.ok) return refused(last);
-  if (last.value.setAside !== undefined) {
-    notice(
-      `state.json was damaged; it is kept as ${path.basename(last.value.setAside)} and made anew from the journal`,
     );
   }
   if (existing.value && !history.value.state.ledger.timing.everProgressed) {
@@ -136,6 +159,14 @@ export async function takeUp(
     ...(last.value.state && { last: last.value.state }),
     release,
   });
+}
+
+/** The pid of what lives of the run and is not of the attempt that the journal names, which will be adopted. */
+async function livingStranger(run: Run, state: State): Promise<number | undefined> {
+  const living = await findLivingWorker(run.dir);
+  if (!living) return undefined;
+  const adopted = isUnderWay(state) && living.attemptDir === attemptDirOf(run.dir, state.ledger.attempt);
+  return adopted ? undefined : living.pid;
 }
 
 const withoutIdentity = (dir: string): Result<never> =>

@@ -77,11 +77,12 @@ function fromStatus(exit: Exit, host: HostFacts, logs: readonly LogLines[]): Fai
   const evidence = lastLine(logs);
   const all = [...(evidence ? [evidence] : []), ...spaceEvidence(host)];
   if (exit.type !== 'code') {
+    const gone = 'the process is gone and left no exit status: exit status unknown';
     return {
       kind: 'killed',
-      reason: 'the process is gone and left no exit status: exit status unknown',
+      reason: host.rebooted ? 'the host was restarted under it' : gone,
       evidence: all,
-      confidence: 0.5,
+      confidence: host.rebooted ? 0.9 : 0.5,
     };
   }
   const full = Object.entries(host.freeBytes ?? {}).find(([, bytes]) => bytes < noSpace);

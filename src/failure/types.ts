@@ -64,6 +64,8 @@ export interface HostFacts {
   readonly oomKills?: number;
   /** Free bytes in the folders that training writes to, by path. */
   readonly freeBytes?: Readonly<Record<string, number>>;
+  /** The host was started anew since the attempt was launched. */
+  readonly rebooted?: true;
 }
 
 /** Everything a classification may look at. */

@@ -8,6 +8,7 @@ import { end, endedByRequest } from './end.js';
 import type { FailureRecord, Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
 import { failureOfStop } from './stop-failure.js';
+import { stopInspecting } from './stop.js';
 
 type Exited = Extract<Event, { type: 'exited' }>;
 type Alive = Extract<State, { name: 'starting' | 'running' | 'stopping' }>;
@@ -20,6 +21,14 @@ const freePreemptions = 5;
 
 /** An attempt is over. One that we stopped is judged by why we did, never by its exit status. */
 export function afterExit(state: Alive, event: Exited): Step {
+  const judged = judgeExit(state, event);
+  // it was to stop at its next checkpoint, and failed before
+  const { state: next } = judged;
+  const failed = next.name === 'inspecting' && next.after === 'failure';
+  return state.stopAtCheckpoint && failed ? stopInspecting(next, 'request', event) : judged;
+}
+
+function judgeExit(state: Alive, event: Exited): Step {
   const ledger = noteAttempt(state.ledger, event.summary, state.resume);
   if (state.name === 'stopping') return afterStop(ledger, state.cause, event);
   if (state.name === 'starting' && state.stop !== undefined) return afterAsked(ledger, state.stop, event);

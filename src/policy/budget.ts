@@ -69,5 +69,5 @@ function repeats(policy: Policy, ledger: Ledger, failure: FailureRecord): Verdic
 }
 
 function withinOutage(policy: Policy, ledger: Ledger, now: Instant): boolean {
-  return ledger.outageSince !== undefined && now.at - ledger.outageSince.at <= policy.outageWindowMs;
+  return ledger.outageSince !== undefined && now.mono - ledger.outageSince.mono <= policy.outageWindowMs;
 }

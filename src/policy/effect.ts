@@ -30,6 +30,11 @@ export type Effect =
       readonly lastFailure?: FailureKind;
       readonly hints?: SkipHints;
     }
+  /**
+   * Take the attempt in hand that an earlier supervisor left under way. Answered by adopted or launch-abandoned, and by
+   * exited.
+   */
+  | { readonly type: 'adopt'; readonly attempt: number }
   /** The stop ladder. Answered by exited. */
   | {
       readonly type: 'stop-worker';

@@ -56,8 +56,17 @@ export type Event = Instant &
     | { readonly type: 'host-ready' }
     | { readonly type: 'host-not-ready'; readonly waitingFor: string }
     | { readonly type: 'launched'; readonly pid: number }
+    /** The attempt that an earlier supervisor left under way is under watch again, whether it still runs or not. */
+    | { readonly type: 'adopted'; readonly pid: number; readonly unwatchedMs: number }
+    /** The attempt that an earlier supervisor was about to launch never started, and now never will. */
+    | { readonly type: 'launch-abandoned' }
     | { readonly type: 'progressed'; readonly summary: ProgressSummary }
-    | { readonly type: 'checkpoint-verified'; readonly checkpoint: CheckpointFact }
+    | {
+        readonly type: 'checkpoint-verified';
+        readonly checkpoint: CheckpointFact;
+        /** It became complete while it was watched; the others were there before. */
+        readonly fresh?: boolean;
+      }
     | { readonly type: 'unhealthy'; readonly finding: HealthFinding }
     | { readonly type: 'silence-warning'; readonly silentMs: number; readonly basis: string }
     | {
@@ -74,7 +83,12 @@ export type Event = Instant &
         readonly failure: Failure;
         readonly summary: ProgressSummary;
       }
-    | { readonly type: 'stop-requested'; readonly by: StopSource }
+    | {
+        readonly type: 'stop-requested';
+        readonly by: StopSource;
+        /** Once the next checkpoint is complete. */
+        readonly atCheckpoint?: boolean;
+      }
     | { readonly type: 'stop-forced' }
   );
 

@@ -88,7 +88,7 @@ export function noteFailure(ledger: Ledger, failure: FailureRecord, now: Instant
     totalFailures: ledger.totalFailures + 1,
     failures: [...ledger.failures, failure].slice(-failuresKept),
     ...(repeat && { repeat }),
-    ...(outage && { outageSince: outageSince ?? now }),
+    ...(outage && { outageSince: outageSince ?? { at: now.at, mono: now.mono } }),
   };
 }
 
@@ -126,6 +126,22 @@ export function noteTarget(ledger: Ledger, target: CheckpointFact | undefined): 
   if (!target) return ledger;
   const step = target.step ?? target.number;
   return amendFailure(ledger, { rolledBackTo: { id: target.id, ...(step !== undefined && { step }) } });
+}
+
+/**
+ * A supervisor began on this boot. Monotonic times of another boot are moved so that as much time has passed since them
+ * now as the wall clock says; within a boot the wall clock may jump as it likes.
+ */
+export function bootedAt(ledger: Ledger, now: Instant & { readonly bootId: string }): Ledger {
+  const { outageSince, folderAwaySince } = ledger;
+  if (ledger.bootId === now.bootId) return ledger;
+  const moved = ({ at }: Instant): Instant => ({ at, mono: now.mono - Math.max(0, now.at - at) });
+  return {
+    ...ledger,
+    bootId: now.bootId,
+    ...(outageSince && { outageSince: moved(outageSince) }),
+    ...(folderAwaySince && { folderAwaySince: moved(folderAwaySince) }),
+  };
 }
 
 /** The checkpoint folder is in order again. */

@@ -94,7 +94,7 @@ export function tryFolderAgain(
   jitter: number,
 ): Step {
   const folderAwaySince = ledger.folderAwaySince ?? { at: now.at, mono: now.mono };
-  if (now.at - folderAwaySince.at > policy.outageWindowMs) return giveUp(ledger, reason, now);
+  if (now.mono - folderAwaySince.mono > policy.outageWindowMs) return giveUp(ledger, reason, now);
   // never in a hot loop, even under a zero backoff
   const delayMs = Math.max(1000, backoffMs(policy.backoff, ledger.backoffs, jitter));
   const counted = { ...ledger, folderAwaySince, backoffs: ledger.backoffs + 1 };

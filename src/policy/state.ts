@@ -90,6 +90,8 @@ export type Outcome = 'completed' | 'failed' | 'stopped' | 'preempted';
 /** An attempt that is about to be, or is, at work. */
 interface AttemptData {
   readonly resume?: CheckpointFact;
+  /** A person wants it to stop once its next checkpoint is complete. */
+  readonly stopAtCheckpoint?: true;
 }
 
 /** What comes after the checkpoint folder is in order. */

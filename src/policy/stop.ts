@@ -41,6 +41,38 @@ export function hurryStop(state: State, now: Instant): Step {
   return { state: { ...state, forced: true }, effects: [{ type: 'kill-worker' }] };
 }
 
+/**
+ * An earlier supervisor left an attempt under way. What it was asked to do by a person ended with it: whoever runs the
+ * run again wants it to go on. What it had found out about the worker still holds.
+ */
+export function adoptAgain(
+  policy: Policy,
+  state: Extract<State, { name: 'starting' | 'running' | 'stopping' }>,
+  now: Instant,
+): Step {
+  const adopt = { type: 'adopt', attempt: state.ledger.attempt } as const;
+  const { ledger, resume } = state;
+  const common = { ledger, ...(resume && { resume }) };
+  if (state.name === 'starting') {
+    return { state: { ...common, name: 'starting', since: state.since }, effects: [adopt] };
+  }
+  const { pid, stuck } = state;
+  const since = { at: now.at, mono: now.mono };
+  const running: Running = { ...common, name: 'running', pid, since, ...(stuck && { stuck }) };
+  if (state.name === 'running') {
+    const { warning } = state;
+    const next = { ...running, since: state.since, ...(warning !== undefined && { warning }) };
+    return { state: next, effects: [adopt] };
+  }
+  const { cause, forced } = state;
+  if (cause.type === 'person' || cause.type === 'preempted') return { state: running, effects: [adopt] };
+  const stopping = stopWorker(policy, running, cause, now);
+  return {
+    state: { ...stopping.state, forced },
+    effects: [adopt, ...stopping.effects, ...(forced ? [{ type: 'kill-worker' as const }] : [])],
+  };
+}
+
 /** A stop was asked for while the checkpoint folder is looked at, and no worker lives. */
 export function stopInspecting(
   state: Extract<State, { name: 'inspecting' }>,
@@ -101,7 +133,7 @@ function stopWorker(
   cause: StopCause,
   now: Instant,
 ): Step & { readonly state: Stopping } {
-  const { ledger, pid, resume, stuck } = state;
+  const { ledger, pid, resume, stuck, stopAtCheckpoint } = state;
   // a save must not be cut: never less than twice the longest one seen
   const longestSaveMs = ledger.timing.longestPhaseMs.checkpoint ?? 0;
   const interrupt = cause.type === 'person' && cause.by === 'interrupt';
@@ -115,6 +147,7 @@ function stopWorker(
       ledger,
       ...(resume && { resume }),
       ...(stuck && { stuck }),
+      ...(stopAtCheckpoint && { stopAtCheckpoint }),
     },
     effects: [
       {

@@ -3,12 +3,19 @@ import { afterInspection, afterInspectionFailed } from './after-inspection.js';
 import { afterExit } from './after-exit.js';
 import { endedByRequest } from './end.js';
 import type { Event } from './event.js';
-import { newLedger, nextAttempt, noteCheckpoints, noteFirstProgress, startAfresh } from './ledger.js';
+import {
+  bootedAt,
+  newLedger,
+  nextAttempt,
+  noteCheckpoints,
+  noteFirstProgress,
+  startAfresh,
+} from './ledger.js';
 import { giveUp, launch, rolledBack, rollbackFailed } from './next.js';
 import type { Policy } from './policy.js';
 import type { State } from './state.js';
 import type { Step } from './step.js';
-import { beginStop, hurryStop, stopInspecting, watchWorker } from './stop.js';
+import { adoptAgain, beginStop, hurryStop, stopInspecting, watchWorker } from './stop.js';
 
 /** A run that has not been started. */
 export const initialState = (): State => ({ name: 'idle', ledger: newLedger() });
@@ -23,7 +30,7 @@ const stay = (state: State): Step => ({ state, effects: [] });
 export function transition(policy: Policy, state: State, event: Event): Step {
   switch (event.type) {
     case 'started':
-      return onStarted(state, event);
+      return onStarted(policy, state, event);
     case 'inspected':
       return state.name === 'inspecting' ? afterInspection(policy, state, event) : stay(state);
     case 'inspection-failed':
@@ -43,7 +50,10 @@ export function transition(policy: Policy, state: State, event: Event): Step {
     case 'host-not-ready':
       return onHostNotReady(policy, state, event);
     case 'launched':
+    case 'adopted':
       return onLaunched(policy, state, event);
+    case 'launch-abandoned':
+      return onLaunchAbandoned(state, event);
     case 'progressed':
       if (state.name !== 'running') return stay(state);
       return stay(goesOn({ ...state, ledger: noteFirstProgress(state.ledger, event.summary, state.resume) }));
@@ -51,7 +61,7 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       if (state.name !== 'running' && state.name !== 'stopping') return stay(state);
       // what is saved from a training that has gone bad is not getting further
       if (state.name === 'stopping' && state.cause.type === 'unhealthy') return stay(state);
-      return stay({ ...state, ledger: noteCheckpoints(state.ledger, [event.checkpoint]) });
+      return onCheckpoint(policy, state, event);
     case 'unhealthy':
     case 'silence-warning':
     case 'deadline':
@@ -80,9 +90,9 @@ export function replay(policy: Policy, events: readonly Event[], from: State = i
   return events.reduce((state, event) => transition(policy, state, event).state, from);
 }
 
-function onStarted(state: State, event: Extract<Event, { type: 'started' }>): Step {
+function onStarted(policy: Policy, state: State, event: Extract<Event, { type: 'started' }>): Step {
   const inspect = (ledger: State['ledger'], after: 'start' | 'backoff'): Step => ({
-    state: { name: 'inspecting', after, ledger: { ...ledger, bootId: event.bootId } },
+    state: { name: 'inspecting', after, ledger: bootedAt(ledger, event) },
     effects: [{ type: 'inspect' }],
   });
   switch (state.name) {
@@ -99,7 +109,7 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
     case 'inspecting':
       if (state.after === 'failure' || state.after === 'success') {
         return {
-          state: { ...state, ledger: { ...state.ledger, bootId: event.bootId } },
+          state: { ...state, ledger: bootedAt(state.ledger, event) },
           effects: [{ type: 'inspect' }],
         };
       }
@@ -111,22 +121,26 @@ function onStarted(state: State, event: Extract<Event, { type: 'started' }>): St
     case 'starting':
     case 'running':
     case 'stopping':
-      // an attempt is (or was) under way: how it ended comes as `exited`
-      return stay({ ...state, ledger: { ...state.ledger, bootId: event.bootId } });
+      return adoptAgain(policy, { ...state, ledger: bootedAt(state.ledger, event) }, event);
     default:
       return unreachable(state);
   }
 }
 
-function onLaunched(policy: Policy, state: State, event: Extract<Event, { type: 'launched' }>): Step {
+function onLaunched(
+  policy: Policy,
+  state: State,
+  event: Extract<Event, { type: 'launched' | 'adopted' }>,
+): Step {
   if (state.name !== 'starting') return stay(state);
-  const { ledger, resume, stop, forced } = state;
+  const { ledger, resume, stop, forced, stopAtCheckpoint } = state;
   const running: State = {
     name: 'running',
     pid: event.pid,
     since: { at: event.at, mono: event.mono },
     ledger,
     ...(resume && { resume }),
+    ...(stopAtCheckpoint && { stopAtCheckpoint }),
   };
   if (stop === undefined) return stay(running);
   const stopping = beginStop(policy, running, stop, event);
@@ -135,13 +149,33 @@ function onLaunched(policy: Policy, state: State, event: Extract<Event, { type: 
   return { state: killing.state, effects: [...stopping.effects, ...killing.effects] };
 }
 
+/** What was decided long ago is decided anew: the folder is looked at first. */
+function onLaunchAbandoned(state: State, event: Extract<Event, { type: 'launch-abandoned' }>): Step {
+  if (state.name !== 'starting') return stay(state);
+  const { launched } = state.ledger;
+  const ledger = { ...state.ledger, launched: launched - 1, attempt: nextAttempt(state.ledger) };
+  const stop = state.stop ?? (state.stopAtCheckpoint && 'request');
+  if (stop !== undefined) return endedByRequest(ledger, stop, event.at);
+  return { state: { name: 'inspecting', after: 'backoff', ledger }, effects: [{ type: 'inspect' }] };
+}
+
+function onCheckpoint(
+  policy: Policy,
+  state: Extract<State, { name: 'running' | 'stopping' }>,
+  event: Extract<Event, { type: 'checkpoint-verified' }>,
+): Step {
+  const noted = { ...state, ledger: noteCheckpoints(state.ledger, [event.checkpoint]) };
+  const waitedFor = noted.name === 'running' && noted.stopAtCheckpoint === true && event.fresh === true;
+  return waitedFor ? beginStop(policy, noted, 'request', event) : stay(noted);
+}
+
 function onHostNotReady(
   policy: Policy,
   state: State,
   event: Extract<Event, { type: 'host-not-ready' }>,
 ): Step {
   if (state.name !== 'waiting') return stay(state);
-  const waited = event.at - state.since.at;
+  const waited = event.mono - state.since.mono;
   if (waited < policy.outageWindowMs) return stay({ ...state, waitingFor: event.waitingFor });
   return giveUp(state.ledger, `waited in vain for ${event.waitingFor}`, event);
 }
@@ -165,8 +199,11 @@ function onStopRequested(
       // a transaction is finished first; a launch cannot be called back, so it is stopped as soon as it is there
       // the first word counts, but a warning only says that another one follows
       if (state.stop !== undefined && state.stop !== 'warning') return stay(state);
+      if (state.name === 'starting' && event.atCheckpoint) return stay({ ...state, stopAtCheckpoint: true });
       return stay({ ...state, stop: event.by });
     case 'running':
+      if (event.atCheckpoint) return stay({ ...state, stopAtCheckpoint: true });
+      return beginStop(policy, state, event.by, event);
     case 'stopping':
       return beginStop(policy, state, event.by, event);
     default:

@@ -1,6 +1,6 @@
 import { formatDuration } from '../util/duration.js';
 import { formatCount, plural } from '../util/text.js';
-import type { CheckpointView, RunStatus } from './run-status.js';
+import type { CheckpointView, RunStatus, SupervisorView } from './run-status.js';
 
 /** A run as a person reads it in `status`. */
 export function describeRun(status: RunStatus, now: number): string {
@@ -15,12 +15,14 @@ export function describeRun(status: RunStatus, now: number): string {
   // a run without a worker has not begun
   const attempt = status.workers.length === 0 ? [] : [`attempt ${status.attempt}`];
   lines.push([`${status.run}  ${status.state}`, ...attempt, ...where].join(' · '));
-  if (status.state === 'orphaned') {
-    const worker = status.pid === null ? ', and so is its worker' : ', its worker lives on';
-    lines.push(`its supervisor is gone${worker}; "trainguard run" with the same name goes on with it`);
+  const { supervisor } = status;
+  const away = supervisor ? describePlace(supervisor) : '';
+  if (status.state === 'orphaned') lines.push(orphanWords(status));
+  else if (supervisor && away !== '') {
+    lines.push(`supervised by pid ${supervisor.pid}${away}, state as of ${ageWords(supervisor)}`);
   }
   if (status.reason !== null && status.reason !== 'completed') lines.push(status.reason);
-  if (status.pid !== null) lines.push(`pid ${status.pid}${heartbeatWords(status, now)}`);
+  if (status.pid !== null) lines.push(`pid ${status.pid}${away}${heartbeatWords(status, now)}`);
   if (status.warning !== null) lines.push(`warning: ${status.warning}`);
   if (status.waitingFor !== null) lines.push(`waiting for ${status.waitingFor}`);
   if (status.nextRetryAt !== null) {
@@ -48,6 +50,32 @@ export function describeRun(status: RunStatus, now: number): string {
   }
   return lines.map((line, i) => (i === 0 ? line : `    ${line}`)).join('\n');
 }
+
+/** ` on host x`, where a pid alone would mislead; nothing where it does not. */
+export function describePlace({ host, where }: Pick<SupervisorView, 'host' | 'where'>): string {
+  if (where === 'here') return '';
+  if (where === 'other-namespace') return ' in another pid namespace of this host';
+  return where === 'other-boot' ? ' before this host was restarted' : ` on host ${host}`;
+}
+
+/** What is known of a run without a supervisor, and what may be done. */
+function orphanWords({ supervisor, pid }: RunStatus): string {
+  const goOn = '"trainguard run" with the same name goes on with it';
+  const known = supervisor && `its supervisor (pid ${supervisor.pid}${describePlace(supervisor)})`;
+  switch (supervisor?.where) {
+    case 'other-host':
+      return `${known} was last heard of ${ageWords(supervisor)}; if its worker lives on there, end it there, then ${goOn} here`;
+    case 'other-namespace':
+      return `${known} is gone; whether its worker lives on there cannot be seen from here; if not, ${goOn}`;
+    case 'other-boot':
+      return `its supervisor and its worker are gone, as this host was restarted; ${goOn}`;
+    default:
+      return `its supervisor is gone${pid === null ? ', and so is its worker' : ', its worker lives on'}; ${goOn}`;
+  }
+}
+
+const ageWords = ({ ageSeconds }: SupervisorView): string =>
+  ageSeconds === null ? 'never' : `${formatDuration(ageSeconds * 1000)} ago`;
 
 function heartbeatWords(status: RunStatus, now: number): string {
   if (status.lastHeartbeatAt === null) return ', no heartbeat yet';

@@ -41,6 +41,16 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
         say('detail', `resumes from ${after.resume.id}${atStep(after.resume.step ?? after.resume.number)}`);
       break;
     }
+    case 'adopted': {
+      const { pid, unwatchedMs } = event;
+      const goesOn = pid > 0 ? ` goes on · pid ${pid}` : ' was under way';
+      const alone = unwatchedMs > 0 ? `; nobody watched it for ${formatDuration(unwatchedMs)}` : '';
+      say('start', `run ${telling.run} · attempt ${attempt}${goesOn}: its supervisor was gone${alone}`);
+      break;
+    }
+    case 'launch-abandoned':
+      say('note', `attempt ${before.ledger.attempt} never started: its supervisor was gone before`);
+      break;
     case 'silence-warning':
       say('warning', `no progress for ${formatDuration(event.silentMs)}; ${event.basis}`);
       break;
@@ -54,6 +64,9 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
       );
       break;
     case 'stop-requested':
+      if (event.atCheckpoint && (after.name === 'running' || after.name === 'starting')) {
+        say('note', 'stops once its next checkpoint is complete; another stop request stops it now');
+      }
       if (after.name === 'stopping' && before.name !== 'stopping') {
         say('note', `stopping: the training gets time to finish a save; a second signal kills it at once`);
       }

@@ -22,9 +22,15 @@ export interface StateRecord extends Live {
   readonly pid: number;
   readonly host: string;
   readonly bootId: string;
+  /** Its pid, and the worker's, mean nothing in another pid namespace. */
+  readonly pidNamespace?: string;
   /** When it was written: wall time and that boot's monotonic time, ms. */
   readonly at: number;
   readonly mono: number;
+  /** The number of the journal's newest entry then; undefined: written by a version that did not say. */
+  readonly journal?: number;
+  /** How many heartbeats of the run had been noted for metrics.jsonl. */
+  readonly heartbeats?: number;
 }
 
 export type RunStateName =
@@ -46,6 +52,9 @@ export interface RunStatus {
   readonly state: RunStateName;
   /** Whether a supervisor is at work on it. */
   readonly active: boolean;
+  /** The one that is, else the last that was; null: the run has ended, or it never said who it is. */
+  readonly supervisor: SupervisorView | null;
+  /** The worker's main process, on its supervisor's host; null: none, or none that can be seen from here. */
   readonly pid: number | null;
   /** Null before the run's first state is written. */
   readonly engine: string | null;
@@ -68,6 +77,16 @@ export interface RunStatus {
   readonly failures: readonly FailureView[];
   readonly workers: readonly WorkerView[];
   readonly goodput: { readonly ettr: number | null } & Omit<Goodput, 'ettr'>;
+}
+
+export interface SupervisorView {
+  readonly pid: number;
+  readonly host: string;
+  /** As seen from where `status` is asked: `other-boot` is this host before its restart. */
+  readonly where: 'here' | 'other-namespace' | 'other-boot' | 'other-host';
+  /** When it last wrote the run's state, and how long ago that is. */
+  readonly seenAt: string | null;
+  readonly ageSeconds: number | null;
 }
 
 export interface CheckpointView {

@@ -3,14 +3,21 @@ import type { Progress } from '../progress/types.js';
 import type { Live } from '../supervisor/parts.js';
 import { goodput } from './goodput.js';
 import type { CheckpointView, FailureView, RunStateName, RunStatus, StateRecord } from './run-status.js';
+import type { SupervisorView } from './run-status.js';
 
-export type { RunSettings, RunStatus, StateRecord } from './run-status.js';
+export type { RunSettings, RunStatus, StateRecord, SupervisorView } from './run-status.js';
 
 /**
  * @param active whether a supervisor holds the run's lock
- * @param workerAlive whether the worker's main process is there
+ * @param workerAlive whether the worker's main process is known to be there
+ * @param supervisor that one, or the last; the record's own writer, unless given
  */
-export function viewRun(record: StateRecord, active: boolean, workerAlive = active): RunStatus {
+export function viewRun(
+  record: StateRecord,
+  active: boolean,
+  workerAlive = active,
+  supervisor: SupervisorView | null = writerOf(record),
+): RunStatus {
   const { state, progress, settings, checkpoints } = record;
   const { ledger } = state;
   const alive = state.name === 'running' || state.name === 'stopping';
@@ -27,6 +34,7 @@ export function viewRun(record: StateRecord, active: boolean, workerAlive = acti
     run: record.run,
     state: nameOf(state, active),
     active,
+    supervisor: state.name === 'ended' ? null : supervisor,
     pid: alive && workerAlive ? state.pid : null,
     engine: settings.engine,
     command: settings.command,
@@ -69,8 +77,8 @@ export function viewRun(record: StateRecord, active: boolean, workerAlive = acti
  * A run whose folder was made but whose first state is not written yet: all that is known is that it starts.
  * @param active whether a supervisor holds the run's lock
  */
-export const viewUnbegun = (run: string, active: boolean): RunStatus => ({
-  ...{ run, state: 'starting', active, pid: null, engine: null, command: [] },
+export const viewUnbegun = (run: string, active: boolean, supervisor: SupervisorView | null): RunStatus => ({
+  ...{ run, state: 'starting', active, supervisor, pid: null, engine: null, command: [] },
   ...{ attempt: 0, retriesUsed: 0, maxRetries: 0, totalFailures: 0 },
   ...{ step: null, totalSteps: null, loss: null, lastHeartbeatAt: null, nextDeadlineAt: null },
   ...{ nextRetryAt: null, waitingFor: null, warning: null, reason: null },
@@ -80,6 +88,19 @@ export const viewUnbegun = (run: string, active: boolean): RunStatus => ({
   workers: [],
   goodput: { ettr: null, wallSeconds: 0, keptSeconds: 0, lostSteps: 0 },
 });
+
+/** @param writtenAt when it last wrote the run's state, ms since 1970 */
+export const viewSupervisor = (
+  { pid, host, where }: Pick<SupervisorView, 'pid' | 'host' | 'where'>,
+  writtenAt: number | undefined,
+  now: number,
+): SupervisorView => ({
+  ...{ pid, host, where, seenAt: isoOrNull(writtenAt) },
+  ageSeconds: writtenAt === undefined ? null : Math.max(0, Math.round((now - writtenAt) / 1000)),
+});
+
+const writerOf = ({ pid, host, at }: StateRecord): SupervisorView =>
+  viewSupervisor({ pid, host, where: 'here' }, at, at);
 
 function nameOf(state: State, active: boolean): RunStateName {
   if (state.name === 'ended') return state.outcome;

@@ -1,8 +1,15 @@
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, files, syncDir, writeFileAtomic, writeFully } from '../util/os/durable.js';
-import { ok, type Result } from '../util/result.js';
+import {
+  errorCode,
+  files,
+  sweepTemporaries,
+  syncDir,
+  writeFileAtomic,
+  writeFully,
+} from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { decodeLine, encodeLine } from './journal-line.js';
 import { damaged, refused, tooNew } from './problems.js';
 import { freeName, schemaVersion } from './versioned-file.js';
@@ -13,6 +20,13 @@ export interface JournalContent<T> {
   readonly torn: Buffer;
   /** Length of what counts, bytes. */
   readonly size: number;
+  /** The number of the last entry, all that compactions took out counted; 0: there is none. */
+  readonly last: number;
+}
+
+export interface JournalOptions {
+  /** The file was deleted under us. It is put back when this settles; the folder may be made again here. */
+  readonly onDeleted?: () => Promise<Result<void>>;
 }
 
 /** Reads a journal and changes nothing; a missing one is empty. Damage before the last line is a Problem (exit 125). */
@@ -20,43 +34,58 @@ export async function readJournal<T>(file: string): Promise<Result<JournalConten
   try {
     return parse<T>(file, await fs.readFile(file));
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return ok({ entries: [], torn: Buffer.alloc(0), size: 0 });
+    if (errorCode(error) === 'ENOENT') return ok({ entries: [], torn: Buffer.alloc(0), size: 0, last: 0 });
     return refused(`read the journal ${file}`, error);
   }
 }
 
 /**
  * Every event that changed a decision, in order. What `append` answered ok survives a power cut; what it refused is
- * not in the file. One writer at a time: the run's lock sees to that.
+ * not in the file. One writer at a time: the run's lock sees to that. Entries are numbered from 1, through
+ * compactions too, so that whoever remembers the last number knows when a journal has become shorter.
  */
 export class Journal<T> {
   readonly file: string;
   #handle: fs.FileHandle;
+  readonly #onDeleted: JournalOptions['onDeleted'];
   #size: number;
-  #count: number;
+  #last: number;
   /** Bytes beyond `#size` may be left of an append that failed. */
   #dirty = false;
   #closed = false;
   /** What the file holds if a compaction that failed got as far as replacing it. */
-  #maybe: { readonly size: number; readonly count: number } | undefined;
+  #maybe: { readonly size: number; readonly last: number } | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: string, handle: fs.FileHandle, size: number, count: number) {
+  private constructor(
+    file: string,
+    handle: fs.FileHandle,
+    { size, last }: JournalContent<T>,
+    { onDeleted }: JournalOptions,
+  ) {
     this.file = file;
     this.#handle = handle;
     this.#size = size;
-    this.#count = count;
+    this.#last = last;
+    this.#onDeleted = onDeleted;
   }
 
-  /** Opens or makes a journal. A torn last line is cut off, its text kept beside it in `journal.torn-N`. */
-  static async open<T>(file: string): Promise<Result<{ entries: T[]; journal: Journal<T> }>> {
+  /**
+   * Opens or makes a journal. A torn last line is cut off, its text kept beside it in `journal.torn-N`. Half-written
+   * files of a supervisor that was killed go from its folder, which is ours alone.
+   */
+  static async open<T>(
+    file: string,
+    options: JournalOptions = {},
+  ): Promise<Result<{ entries: T[]; journal: Journal<T> }>> {
     const read = await readJournal<T>(file);
     if (!read.ok) return read;
-    const { entries, torn, size } = read.value;
+    const { entries, torn } = read.value;
     try {
+      await sweepTemporaries(path.dirname(file));
       if (torn.length > 0) await writeFileAtomic(await freeName(file.replace(/(\.jsonl)?$/, '.torn')), torn);
       const handle = await files.open(file, constants.O_RDWR | constants.O_CREAT, 0o600);
-      const journal = new Journal<T>(file, handle, size, entries.length);
+      const journal = new Journal<T>(file, handle, read.value, options);
       try {
         if (torn.length > 0) await journal.#cutBack();
         await syncDir(path.dirname(file));
@@ -70,24 +99,23 @@ export class Journal<T> {
     }
   }
 
-  /** Entries in the file. */
-  get count(): number {
-    return this.#count;
+  /** The number of the last entry that is on the disk; 0: there is none. */
+  get last(): number {
+    return this.#last;
   }
 
-  /** Length of the file, bytes. */
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Writes all of `events` at once and waits until they are on the disk; on a Problem none of them is in the file. */
+  /**
+   * Writes all of `events` at once and waits until they are on the disk; on a Problem none of them is in the file. If
+   * the file was deleted it is put back first, also for no events.
+   */
   append(events: readonly T[]): Promise<Result<void>> {
     return this.#inTurn(async () => {
-      if (events.length === 0) return ok(undefined);
       let bytes: Buffer;
       try {
         await this.#settle();
-        bytes = Buffer.from(events.map((event, i) => encodeLine(this.#count + i + 1, event)).join(''));
+        const there = await this.#putBack();
+        if (!there.ok || events.length === 0) return there;
+        bytes = Buffer.from(events.map((event, i) => encodeLine(this.#last + i + 1, event)).join(''));
         if (this.#dirty) await this.#cutBack();
         await writeFully(this.#handle, bytes, this.#size);
         await this.#handle.sync();
@@ -100,18 +128,23 @@ export class Journal<T> {
         return refused(`write to the journal ${this.file}`, error);
       }
       this.#size += bytes.length;
-      this.#count += events.length;
+      this.#last += events.length;
       return ok(undefined);
     });
   }
 
-  /** Replaces the whole journal by these entries, or leaves it as it is. */
-  compact(events: readonly T[]): Promise<Result<void>> {
+  /**
+   * Replaces the whole journal by these entries, of which the first stands for all there were, or leaves it as it is.
+   * @param known the last entry's number that somebody remembers, if that is later than ours
+   */
+  compact(events: readonly [T, ...T[]], known = 0): Promise<Result<void>> {
     return this.#inTurn(async () => {
-      const bytes = Buffer.from(events.map((event, i) => encodeLine(i + 1, event)).join(''));
       try {
         await this.#settle();
-        this.#maybe = { size: bytes.length, count: events.length };
+        const before = Math.max(this.#last, known);
+        const lines = events.map((event, i) => encodeLine(before + i + 1, event, i === 0));
+        const bytes = Buffer.from(lines.join(''));
+        this.#maybe = { size: bytes.length, last: before + events.length };
         await writeFileAtomic(this.file, bytes);
         await this.#settle();
         return ok(undefined);
@@ -119,6 +152,23 @@ export class Journal<T> {
         return refused(`compact the journal ${this.file}`, error);
       }
     });
+  }
+
+  /**
+   * Puts an entry that stands for all up to number `last` in the place of a journal that ends before that; what is
+   * left of that one is kept in `journal.jsonl.damaged-N`.
+   * @returns where; undefined: nothing was left
+   */
+  async restore(event: T, last: number): Promise<Result<string | undefined>> {
+    try {
+      const left = await fs.readFile(this.file);
+      const aside = left.length > 0 ? await freeName(`${this.file}.damaged`) : undefined;
+      if (aside !== undefined) await writeFileAtomic(aside, left);
+      const done = await this.compact([event], last);
+      return done.ok ? ok(aside) : done;
+    } catch (error) {
+      return refused(`keep what is left of the journal ${this.file}`, error);
+    }
   }
 
   /** Closes the file; calling it twice does nothing. */
@@ -138,11 +188,31 @@ export class Journal<T> {
     if (now.ino !== before.ino) {
       this.#handle = handle;
       this.#size = this.#maybe.size;
-      this.#count = this.#maybe.count;
+      this.#last = this.#maybe.last;
       this.#dirty = false;
     }
     this.#maybe = undefined;
     await old.close();
+  }
+
+  /** A journal that was deleted lives on in our handle, and nowhere else. */
+  async #putBack(): Promise<Result<void>> {
+    if ((await this.#handle.stat()).nlink > 0) return ok(undefined);
+    const made = (await this.#onDeleted?.()) ?? ok(undefined);
+    if (!made.ok) return made;
+    try {
+      await fs.lstat(this.file);
+      const text = `the journal ${this.file} was replaced by another file; nothing was changed, move that file away`;
+      return fail(text, exitStatus.internal);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    }
+    const bytes = Buffer.alloc(this.#size);
+    await this.#handle.read(bytes, 0, bytes.length, 0);
+    this.#maybe = { size: this.#size, last: this.#last };
+    await writeFileAtomic(this.file, bytes);
+    await this.#settle();
+    return ok(undefined);
   }
 
   async #cutBack(): Promise<void> {
@@ -161,18 +231,20 @@ export class Journal<T> {
 function parse<T>(file: string, bytes: Buffer): Result<JournalContent<T>> {
   const entries: T[] = [];
   let start = 0;
+  let last = 0;
   for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-    const line = decodeLine(bytes.subarray(start, end), entries.length + 1);
+    const line = decodeLine(bytes.subarray(start, end), last + 1);
     if (line.type === 'newer') return tooNew(`the journal ${file}`, line.version, schemaVersion);
     if (line.type === 'bad') {
       return damaged(
         `the journal ${file}`,
         `line ${entries.length + 1}: ${line.why}`,
-        `move it away to begin a new one (the run's checkpoints and logs stay as they are)`,
+        `move it away, and the run goes on from what state.json remembers`,
       );
     }
     entries.push(line.event as T);
+    last = line.seq;
     start = end + 1;
   }
-  return ok({ entries, torn: bytes.subarray(start), size: start });
+  return ok({ entries, torn: bytes.subarray(start), size: start, last });
 }

@@ -1,18 +1,35 @@
 import { readFileSync } from 'node:fs';
-import { openFilesBefore } from '../util/os/open-files.js';
-import type { Result } from '../util/result.js';
+import { readLimits, type ResourceLimit } from '../util/os/limits.js';
+import { ok, type Result } from '../util/result.js';
+import { damaged } from './problems.js';
 import { readVersioned, writeVersioned } from './versioned-file.js';
 
-/** A limit as /proc/self/limits names it: `Max open files`; `unlimited` or a number, as text. */
-export interface ResourceLimit {
-  readonly name: string;
-  readonly soft: string;
-  readonly hard: string;
+export { parseLimits, type ResourceLimit } from '../util/os/limits.js';
+
+/** Flags of `run` that say what the run is, as the command line's parser leaves them. */
+export interface LaunchFlags {
+  /** The configuration file that was found or named. */
+  readonly config?: string;
+  readonly checkpointDir?: readonly string[];
+  readonly layout?: string;
+  readonly resumeArgs?: string;
+  readonly maxRetries?: number;
+  readonly backoffInitial?: number;
+  readonly backoffMax?: number;
+  readonly heartbeatTimeout?: number;
+  readonly startupTimeout?: number;
+  readonly stopGrace?: number;
+  /** Only false says something: it was switched off. */
+  readonly rollback?: boolean;
+  readonly vault?: string;
+  readonly stdin?: true;
+  readonly allowScratch?: true;
 }
 
 /** launch.json: what `attach` and `resume` relaunch from. The one file that holds the environment unmasked. */
 export interface LaunchRecord {
   readonly argv: readonly string[];
+  readonly flags: LaunchFlags;
   readonly cwd: string;
   /** Permission bits; undefined where there is no /proc. */
   readonly umask?: number;
@@ -22,11 +39,18 @@ export interface LaunchRecord {
 }
 
 /** The circumstances of this process, for a run of this command. */
-export function captureLaunch(argv: readonly string[]): LaunchRecord {
+export function captureLaunch(argv: readonly string[], flags: LaunchFlags = {}): LaunchRecord {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value;
   const umask = readUmask();
-  return { argv, cwd: process.cwd(), ...(umask === undefined ? {} : { umask }), limits: readLimits(), env };
+  return {
+    argv,
+    flags,
+    cwd: process.cwd(),
+    ...(umask === undefined ? {} : { umask }),
+    limits: readLimits(),
+    env,
+  };
 }
 
 /** Writes launch.json, 0600. */
@@ -34,27 +58,15 @@ export const writeLaunch = (file: string, record: LaunchRecord): Promise<Result<
   writeVersioned(file, record);
 
 /** Reads launch.json; undefined: there is none. */
-export const readLaunch = (file: string): Promise<Result<LaunchRecord | undefined>> =>
-  readVersioned<LaunchRecord>(
-    file,
-    'start the run with its command ("trainguard run -- …") to write it anew',
-  );
-
-/** The limits of a process by the text of its /proc/PID/limits. */
-export function parseLimits(text: string): ResourceLimit[] {
-  return text.split('\n').flatMap((line) => {
-    const match = /^(Max \S+(?: \S+)*) {2,}(\S+) +(\S+)/.exec(line);
-    return match ? [{ name: match[1] ?? '', soft: match[2] ?? '', hard: match[3] ?? '' }] : [];
-  });
-}
-
-/** Ours, but for the one that Node changed. */
-function readLimits(): ResourceLimit[] {
-  return parseLimits(readProc('/proc/self/limits') ?? '').map((limit) =>
-    limit.name === 'Max open files' && openFilesBefore !== undefined
-      ? { ...limit, soft: String(openFilesBefore) }
-      : limit,
-  );
+export async function readLaunch(file: string): Promise<Result<LaunchRecord | undefined>> {
+  const wayOut = 'start the run with its command ("trainguard run -- …") to write it anew';
+  const read = await readVersioned<Partial<LaunchRecord>>(file, wayOut);
+  if (!read.ok || !read.value) return read.ok ? ok(undefined) : read;
+  const { argv, flags = {}, cwd, umask, limits = [], env } = read.value;
+  if (!Array.isArray(argv) || argv.length === 0) return damaged(file, 'it names no command', wayOut);
+  if (typeof cwd !== 'string') return damaged(file, 'it names no working directory', wayOut);
+  if (typeof env !== 'object') return damaged(file, 'it has no environment', wayOut);
+  return ok({ argv, flags, cwd, limits, env, ...(umask !== undefined && { umask }) });
 }
 
 /** Not by process.umask(), which sets it to 0 for an instant in which another thread may make a file. */

@@ -20,6 +20,9 @@ export interface MetricRecord {
 /** A record and its number among all heartbeats of the run, from 0. */
 export type NumberedRecord = MetricRecord & { readonly n: number };
 
+/** Where to cut what an earlier supervisor wrote beyond the point that its successor begins at. */
+export type Cut = { readonly fromNumber: number } | { readonly fromAttempt: number };
+
 /**
  * metrics.jsonl: every heartbeat while there are few, then every 2nd, 4th, 8th… of the whole run, so that the file
  * stays under its bound and its points evenly spread. Each line says its number `n`; kept are those that the present
@@ -39,15 +42,24 @@ export class MetricsFile {
     this.file = file;
     this.#maxLines = maxLines;
     this.#lines = found.lines.length;
-    this.#next = (found.lines.at(-1)?.n ?? -1) + 1;
+    this.#next = found.next;
     this.#stride = strideOf(found.lines);
     this.#size = found.size;
   }
 
-  /** Goes on with the file there is; its end, if torn, is overwritten. @param maxLines 20,000: about 4 MB */
-  static async open(file: string, maxLines = 20_000): Promise<Result<MetricsFile>> {
-    const found = await readLines(file);
+  /**
+   * Goes on with the file there is; its end, if torn or cut, is overwritten.
+   * @param maxLines 20,000: about 4 MB
+   * @param cut what will be added again
+   */
+  static async open(file: string, maxLines = mostLines, cut?: Cut): Promise<Result<MetricsFile>> {
+    const found = await readLines(file, cut);
     return found.ok ? ok(new MetricsFile(file, maxLines, found.value)) : found;
+  }
+
+  /** Heartbeats of the run that were added so far, kept or not. */
+  get count(): number {
+    return this.#next;
   }
 
   /** Takes a heartbeat; what is kept of it goes to the file at the next `flush`. At most `maxLines` wait. */
@@ -88,6 +100,8 @@ export class MetricsFile {
   async #append(bytes: Buffer): Promise<void> {
     const handle = await files.open(this.file, constants.O_WRONLY | constants.O_CREAT, 0o600);
     try {
+      // it was deleted, or thinned by a write that failed after all: no hole is left
+      this.#size = Math.min(this.#size, (await handle.stat()).size);
       // at our own end: whatever a failed write left beyond it is overwritten or cut
       await writeFully(handle, bytes, this.#size);
       await handle.truncate(this.#size + bytes.length);
@@ -101,7 +115,8 @@ export class MetricsFile {
   async #thin(): Promise<Result<void>> {
     try {
       const bytes = await fs.readFile(this.file);
-      let lines = numberedLines(bytes);
+      // where an earlier thinning could not be written, the stride is wider than the file
+      let lines = numberedLines(bytes).filter(({ n }) => n % this.#stride === 0);
       while (lines.length > this.#maxLines / 2 && this.#stride < longestStride) {
         this.#widen();
         lines = lines.filter(({ n }) => n % this.#stride === 0);
@@ -137,6 +152,8 @@ function numberedLines(bytes: Buffer): LineRange[] {
   return lines;
 }
 
+/** How many lines the file is bound to. */
+const mostLines = 20_000;
 const longestStride = 2 ** 40;
 
 const encode = ({ n, ...record }: NumberedRecord): string => `${toJson({ schemaVersion, n, ...record })}\n`;
@@ -149,28 +166,38 @@ export async function readMetrics(file: string): Promise<Result<readonly Numbere
 
 interface Found {
   readonly lines: readonly NumberedRecord[];
-  /** Length up to the last newline, bytes. */
+  /** Length up to the last newline, or up to the cut, bytes. */
   readonly size: number;
+  /** The number of the next heartbeat. */
+  readonly next: number;
 }
 
-async function readLines(file: string): Promise<Result<Found>> {
+async function readLines(file: string, cut?: Cut): Promise<Result<Found>> {
   let bytes: Buffer;
   try {
     bytes = await fs.readFile(file);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return ok({ lines: [], size: 0 });
+    if (errorCode(error) === 'ENOENT') return ok({ lines: [], size: 0, next: 0 });
     return refused(`read ${file}`, error);
   }
-  const size = bytes.lastIndexOf(10) + 1;
-  const found = bytes
-    .subarray(0, size)
-    .toString('utf8')
-    .split('\n')
-    .flatMap((text) => decode(text) ?? []);
-  const newer = found.find(({ version }) => version > schemaVersion);
-  if (newer) return tooNew(file, newer.version, schemaVersion);
-  return ok({ lines: found.map(({ line }) => line), size });
+  const lines: NumberedRecord[] = [];
+  let size = bytes.lastIndexOf(10) + 1;
+  for (let from = 0, end = bytes.indexOf(10); end >= 0; from = end + 1, end = bytes.indexOf(10, from)) {
+    const decoded = decode(bytes.toString('utf8', from, end));
+    if (!decoded) continue;
+    if (decoded.version > schemaVersion) return tooNew(file, decoded.version, schemaVersion);
+    if (cut && isBeyond(cut, decoded.line)) {
+      size = from;
+      break;
+    }
+    lines.push(decoded.line);
+  }
+  const next = cut && 'fromNumber' in cut ? cut.fromNumber : (lines.at(-1)?.n ?? -1) + 1;
+  return ok({ lines, size, next });
 }
+
+const isBeyond = (cut: Cut, { n, attempt }: NumberedRecord): boolean =>
+  'fromNumber' in cut ? n >= cut.fromNumber : attempt >= cut.fromAttempt;
 
 function decode(text: string): { readonly line: NumberedRecord; readonly version: number } | undefined {
   try {

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, files, syncDir } from '../util/os/durable.js';
-import { makeDirs } from '../util/os/make-dirs.js';
+import { makeDirs, removeEmptyDirs } from '../util/os/make-dirs.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { pathsOf, type Run, runDirOf, type RunIdentity } from './open-run.js';
+import { openRun, pathsOf, type Run, runDirOf, type RunIdentity } from './open-run.js';
 import { refused } from './problems.js';
 import { validRunName } from './valid-run-name.js';
 import { writeVersioned } from './versioned-file.js';
@@ -29,10 +29,9 @@ export async function createRun(stateDir: string, name: string, now: number): Pr
   let made: string | undefined;
   try {
     made = await makeDirs(path.dirname(dir), 0o700);
+    await sweepUnborn(path.dirname(dir), now);
     const paths = pathsOf(unborn);
-    for (const folder of [unborn, paths.attempts, paths.incidents, paths.requests]) {
-      await files.mkdir(folder, { mode: 0o700 });
-    }
+    await makeFolders(unborn);
     const written = await writeVersioned(paths.identity, identity);
     if (!written.ok) {
       await undo(unborn, made);
@@ -50,23 +49,51 @@ export async function createRun(stateDir: string, name: string, now: number): Pr
   }
 }
 
+/** Makes a run's folder anew that was deleted under its supervisor. One that is another run's by now is left alone. */
+export async function remakeRun({ dir, paths, ...identity }: Run): Promise<Result<void>> {
+  const there = await openRun(dir);
+  if (!there.ok) return there;
+  if (there.value && there.value.id !== identity.id) {
+    const text = `${dir} was deleted, and is another run's now; stop this run (Ctrl-C, or SIGTERM to pid ${process.pid})`;
+    return fail(text, exitStatus.busy);
+  }
+  try {
+    await makeDirs(path.dirname(dir), 0o700);
+    await makeFolders(dir);
+    return there.value ? ok(undefined) : await writeVersioned(paths.identity, identity);
+  } catch (error) {
+    return refused(`make the run's folder ${dir} again`, error);
+  }
+}
+
+async function makeFolders(dir: string): Promise<void> {
+  const { attempts, incidents, requests } = pathsOf(dir);
+  for (const folder of [dir, attempts, incidents, requests]) await makeDirs(folder, 0o700);
+}
+
+/** How old a half-made run is before its maker counts as dead, ms. */
+const unbornForMs = 3_600_000;
+
+/** Removes what a process left that was killed while it made a run. It is nobody's; what cannot be removed may stay. */
+async function sweepUnborn(runs: string, now: number): Promise<void> {
+  for (const name of await fs.readdir(runs)) {
+    if (!/^\.new-[0-9a-f]{16}$/.test(name)) continue;
+    const left = path.join(runs, name);
+    try {
+      if (now - (await fs.stat(left)).mtimeMs > unbornForMs) await files.rm(left, { recursive: true });
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+    }
+  }
+}
+
 /** Takes away what was made for a run that came to nothing, and the folders above it that are empty again. */
 async function undo(unborn: string, made: string | undefined): Promise<void> {
   try {
-    await fs.rm(unborn, { recursive: true, force: true });
+    await files.rm(unborn, { recursive: true, force: true });
   } catch (error) {
-    // a file stands where the state folder should be: nothing was made
-    if (errorCode(error) === 'ENOTDIR') return;
-    throw error;
+    // a file stands where the state folder should be, or the disk is read-only by now: the first error says why
+    if (errorCode(error) === undefined) throw error;
   }
-  let dir = path.dirname(unborn);
-  for (; made !== undefined && dir.length >= made.length; dir = path.dirname(dir)) {
-    try {
-      await files.rmdir(dir);
-    } catch (error) {
-      // another run has moved in meanwhile
-      if (['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(errorCode(error) ?? '')) return;
-      throw error;
-    }
-  }
+  if (made !== undefined) await removeEmptyDirs(path.dirname(unborn), made);
 }

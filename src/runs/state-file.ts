@@ -34,7 +34,7 @@ export class StateFile<T extends object> {
   readonly file: string;
   readonly #clock: Clock;
   readonly #onTrouble: (problem: Problem) => void;
-  #wanted: (() => T) | undefined;
+  #wanted: (() => T | Promise<T>) | undefined;
   #cancelTimer: (() => void) | undefined;
   #lastStartMono = -Infinity;
   #writing: Promise<Result<void>> | undefined;
@@ -47,7 +47,7 @@ export class StateFile<T extends object> {
   }
 
   /** Has the state written soon; `state` is called when it is. */
-  save(state: () => T): void {
+  save(state: () => T | Promise<T>): void {
     this.#wanted = state;
     if (!this.#writing && !this.#cancelTimer) this.#schedule();
   }
@@ -87,7 +87,7 @@ export class StateFile<T extends object> {
     if (!state) return Promise.resolve(ok(undefined));
     this.#wanted = undefined;
     this.#lastStartMono = this.#clock.mono();
-    this.#writing = writeVersioned(this.file, state()).then((result) => {
+    this.#writing = this.#make(state).then((result) => {
       this.#writing = undefined;
       if (!result.ok) this.#wanted ??= state;
       if (!result.ok && !this.#troubled) this.#onTrouble(result.error);
@@ -96,5 +96,9 @@ export class StateFile<T extends object> {
       return result;
     });
     return this.#writing;
+  }
+
+  async #make(state: () => T | Promise<T>): Promise<Result<void>> {
+    return writeVersioned(this.file, await state());
   }
 }

@@ -4,10 +4,10 @@ import { summarize } from '../progress/fold.js';
 import type { Progress } from '../progress/types.js';
 import { type CheckpointWatch, watchCheckpoints } from './checkpoint-watch.js';
 import type { Live } from './parts.js';
-import type { LogOffsets, Worker } from './ports.js';
+import type { LogOffsets, Worker, WorkerEvents } from './ports.js';
 import { maskText } from '../util/mask.js';
 import { errorCode, errorText } from '../util/os/durable.js';
-import { createProgressFold } from './progress-fold.js';
+import { createProgressFold, type ProgressFold } from './progress-fold.js';
 import { type SilenceWatch, watchSilence } from './silence-watch.js';
 import { type Loop, notStarted } from './supervise.js';
 
@@ -18,8 +18,9 @@ const noOffsets: LogOffsets = { out: 0, err: 0 };
 
 /** One attempt under watch: its lines are folded, its silence is judged, its end is told. */
 export interface AttemptWatch {
-  readonly worker: Worker | undefined;
   readonly progress: Progress;
+  /** Tells the worker to do something, as soon as it is there. */
+  order(order: (worker: Worker) => void): void;
   live(): Omit<Live, 'state'>;
   /** Settles when nothing of the watch touches the checkpoint folder any more. */
   settled(): Promise<void>;
@@ -37,69 +38,106 @@ interface Watched {
 export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: 'launch' }>): Promise<void> {
   const { parts } = loop;
   const fold = createProgressFold(loop);
-  const slot: { watched?: Watched } = {};
-  const watch = attemptWatch(loop, fold, slot);
-  loop.attempt?.close();
-  loop.attempt = watch;
-
-  const offsets = (): LogOffsets => slot.watched?.worker.offsets ?? noOffsets;
-  const launched = await parts.engine.launch(parts.launchSpec(effect), {
-    line: (text) => fold.line(text, offsets),
-    stuck: (pid, wchan) => loop.post({ type: 'stuck', pid, wchan }),
-    notice: (text) => parts.notice(text),
-  });
+  const attempt = prepareWatch(loop, fold, noOffsets);
+  const launched = await parts.engine.launch(parts.launchSpec(effect), attempt.events);
   if (!launched.ok) {
     loop.post(notStarted(launched.error.message, launched.error.code));
     return;
   }
-  const worker = launched.value;
-  loop.post({ type: 'launched', pid: worker.pid });
-  const checkpoints = watchCheckpoints(loop, {
-    drain: () => worker.drain(),
-    step: () => fold.progress.step,
-    healthy: () => fold.progress.unhealthy === undefined && fold.progress.badLosses === 0,
-    grew: () => fold.grew(),
-    completed: () => worker.noteCheckpoint(),
-  });
-  slot.watched = { worker, checkpoints, silence: watchSilence(loop, worker, fold, checkpoints) };
-
-  const exit = await worker.ended;
-  watch.close();
-  const [tails, host] = await Promise.all([
-    worker.tails(tailBytes).catch(without(loop, [])),
-    worker.hostFacts().catch(without(loop, {})),
-  ]);
-  const { unhealthy } = fold.progress;
-  const failure = maskFailure(parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) }));
-  loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
+  loop.post({ type: 'launched', pid: launched.value.pid });
+  await attempt.watch(launched.value);
 }
 
-function attemptWatch(
+/**
+ * Takes an attempt in hand that an earlier supervisor left under way, where that one left off, and watches it to its
+ * end. Answers by `adopted` and `exited`, or by `launch-abandoned`.
+ */
+export async function adoptAttempt(
   loop: Loop,
-  fold: { readonly progress: Progress },
-  slot: { readonly watched?: Watched },
-): AttemptWatch {
-  return {
-    get worker() {
-      return slot.watched?.worker;
-    },
+  { attempt: number }: Extract<Effect, { type: 'adopt' }>,
+): Promise<void> {
+  const { parts } = loop;
+  const known = parts.inheritance?.attempt === number ? parts.inheritance : undefined;
+  const offsets = known?.offsets ?? noOffsets;
+  const fold = createProgressFold(loop, known);
+  const attempt = prepareWatch(loop, fold, offsets);
+  const adopted = await parts.engine.adopt(parts.adoptSpec(number, offsets), attempt.events);
+  if (!adopted.ok) throw new Error(adopted.error.message);
+  const worker = adopted.value;
+  if (!worker) {
+    loop.post({ type: 'launch-abandoned' });
+    return;
+  }
+  const unwatchedMs = known ? Math.max(0, loop.now().mono - known.mono) : 0;
+  loop.post({ type: 'adopted', pid: worker.pid, unwatchedMs });
+  await attempt.watch(worker);
+}
+
+/** Makes ready for a worker: what it says is folded, and what it is ordered meanwhile reaches it once it is there. */
+function prepareWatch(
+  loop: Loop,
+  fold: ProgressFold,
+  from: LogOffsets,
+): { readonly events: WorkerEvents; watch(worker: Worker): Promise<void> } {
+  const { parts } = loop;
+  let watched: Watched | undefined;
+  let orders: ((worker: Worker) => void)[] = [];
+  const offsets = (): LogOffsets => watched?.worker.offsets ?? from;
+  const attempt: AttemptWatch = {
     get progress() {
       return fold.progress;
     },
+    order(order) {
+      if (watched) order(watched.worker);
+      else orders.push(order);
+    },
     live() {
-      const hangAtMono = slot.watched?.silence.hangAtMono;
+      const hangAtMono = watched?.silence.hangAtMono;
       return {
         progress: fold.progress,
-        ...(slot.watched && { offsets: slot.watched.worker.offsets }),
+        offsets: offsets(),
         ...(hangAtMono !== undefined && { nextDeadlineMono: hangAtMono }),
       };
     },
     async settled() {
-      await slot.watched?.checkpoints?.close();
+      await watched?.checkpoints?.close();
     },
     close() {
-      slot.watched?.silence.close();
-      if (slot.watched?.checkpoints) loop.keep(slot.watched.checkpoints.close());
+      watched?.silence.close();
+      if (watched?.checkpoints) loop.keep(watched.checkpoints.close());
+    },
+  };
+  loop.attempt?.close();
+  loop.attempt = attempt;
+
+  return {
+    events: {
+      line: (text) => fold.line(text, offsets),
+      stuck: (pid, wchan) => loop.post({ type: 'stuck', pid, wchan }),
+      notice: (text) => parts.notice(text),
+    },
+    async watch(worker) {
+      const checkpoints = watchCheckpoints(loop, {
+        drain: () => worker.drain(),
+        step: () => fold.progress.step,
+        healthy: () => fold.progress.unhealthy === undefined && fold.progress.badLosses === 0,
+        grew: () => fold.grew(),
+        completed: () => worker.noteCheckpoint(),
+      });
+      watched = { worker, checkpoints, silence: watchSilence(loop, worker, fold, checkpoints) };
+      for (const order of orders) order(worker);
+      orders = [];
+      const exit = await worker.ended;
+      attempt.close();
+      const [tails, host] = await Promise.all([
+        worker.tails(tailBytes).catch(without(loop, [])),
+        worker.hostFacts().catch(without(loop, {})),
+      ]);
+      const { unhealthy } = fold.progress;
+      const failure = maskFailure(
+        parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) }),
+      );
+      loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
     },
   };
 }
@@ -114,7 +152,7 @@ const without =
   };
 
 /** What an exception says may hold a token or a URL with credentials; from here it goes to disk and to people. */
-export const maskFailure = (failure: Failure): Failure => ({
+const maskFailure = (failure: Failure): Failure => ({
   ...failure,
   reason: maskText(failure.reason),
   evidence: failure.evidence.map(({ text, source }) => ({ text: maskText(text), source })),

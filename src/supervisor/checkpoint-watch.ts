@@ -75,7 +75,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
     if (last && key !== newest && last.ours) {
       newest = key;
       if (!first) watcher.completed();
-      loop.post({ type: 'checkpoint-verified', checkpoint: last });
+      loop.post({ type: 'checkpoint-verified', checkpoint: last, ...(!first && { fresh: true }) });
     }
     // what is still being written is looked at again once it may have settled
     const partial = checkpoints.some((c) => c.standing === 'partial');

@@ -1,6 +1,6 @@
 import type { Effect } from '../policy/effect.js';
 import { unreachable } from '../util/unreachable.js';
-import { startAttempt } from './attempt-watch.js';
+import { adoptAttempt, startAttempt } from './attempt-watch.js';
 import type { Loop } from './supervise.js';
 
 /** How often the host is looked at again while something is waited for, ms. */
@@ -24,19 +24,20 @@ export function performEffect(loop: Loop, effect: Effect): void {
     case 'launch':
       loop.keep(startAttempt(loop, effect));
       return;
+    case 'adopt':
+      loop.keep(adoptAttempt(loop, effect));
+      return;
     case 'stop-worker': {
       const { signal, graceMs, dumpStacks, preempted } = effect;
-      loop.attempt?.worker?.stop({ signal, graceMs, dumpStacks, preempted });
+      loop.attempt?.order((worker) => worker.stop({ signal, graceMs, dumpStacks, preempted }));
       return;
     }
     case 'kill-worker':
-      loop.attempt?.worker?.kill();
+      loop.attempt?.order((worker) => worker.kill());
       return;
-    case 'dump-stacks': {
-      const { worker } = loop.attempt ?? {};
-      if (worker) loop.keep(worker.dumpStacks());
+    case 'dump-stacks':
+      loop.attempt?.order((worker) => loop.keep(worker.dumpStacks()));
       return;
-    }
     case 'mark':
       loop.keep(mark(loop, effect));
       return;
@@ -120,7 +121,7 @@ async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host
     const state = loop.state();
     if (state.name !== 'waiting') return;
     // the policy judges how long is too long; nothing new is not worth a line in the journal every time
-    if (loop.now().at - state.since.at > loop.parts.policy.outageWindowMs) {
+    if (loop.now().mono - state.since.mono > loop.parts.policy.outageWindowMs) {
       loop.post({ type: 'host-not-ready', waitingFor });
     }
     loop.keep(checkHost(loop, effect));

@@ -11,6 +11,7 @@ import type {
   Clock,
   Engine,
   LaunchSpec,
+  AdoptSpec,
   LogOffsets,
 } from './ports.js';
 
@@ -32,6 +33,22 @@ export interface Live {
   readonly checkpoints?: { readonly latest?: CheckpointFact; readonly safe?: CheckpointFact };
 }
 
+/** What an earlier supervisor knew of the attempt that it left under way, all at one instant. */
+export interface Inheritance {
+  readonly attempt: number;
+  readonly progress: Progress;
+  readonly offsets: LogOffsets;
+  /** When it knew, monotonic ms of its boot. */
+  readonly mono: number;
+}
+
+/** What somebody wants who left a request in the run folder. */
+export interface StopWish {
+  readonly by: StopSource;
+  /** Once the next checkpoint is complete. */
+  readonly atCheckpoint: boolean;
+}
+
 /** Everything the supervisor needs from outside. A verb's composition root wires it. */
 export interface Parts {
   readonly policy: Policy;
@@ -50,6 +67,9 @@ export interface Parts {
   /** How long a new checkpoint is left alone before it is looked at, ms. */
   readonly settleMs: number;
   launchSpec(launch: Extract<Effect, { type: 'launch' }>): LaunchSpec;
+  /** What an earlier supervisor knew of the attempt under way; undefined: not even where its logs were read to. */
+  readonly inheritance?: Inheritance;
+  adoptSpec(attempt: number, offsets: LogOffsets): AdoptSpec;
   /** Writes events down so that they survive; rejects when the disk will not take them, and then has none of them. */
   persist(events: readonly Event[]): Promise<void>;
   /** Called after each turn and each tick; must not throw. */
@@ -59,7 +79,7 @@ export interface Parts {
   /** Something a person should know. */
   notice(text: string): void;
   /** A request left in the run folder, e.g. by `trainguard stop`. */
-  takeStopRequest(): Promise<StopSource | undefined>;
+  takeStopRequest(): Promise<StopWish | undefined>;
   /** What has to be waited for before a retry, in words; undefined: nothing. */
   checkHost(after: FailureKind): Promise<string | undefined>;
 }

@@ -76,10 +76,24 @@ export interface Worker {
   hostFacts(): Promise<HostFacts>;
 }
 
+/** An attempt that an earlier supervisor left under way. */
+export interface AdoptSpec {
+  readonly attemptDir: string;
+  /** The run's random id. */
+  readonly runId: string;
+  /** How far the logs were folded; reading goes on there. */
+  readonly offsets: LogOffsets;
+}
+
 export interface Engine {
   readonly name: 'local' | 'slurm' | 'ray';
   /** A command that cannot be started is not a Problem: it is a Worker that ended `not-started`, or with 126 or 127. */
   launch(spec: LaunchSpec, events: WorkerEvents): Promise<Result<Worker>>;
+  /**
+   * Takes an attempt in hand that an earlier supervisor launched, alive or ended meanwhile. undefined: it was never
+   * started, and now never will be.
+   */
+  adopt(spec: AdoptSpec, events: WorkerEvents): Promise<Result<Worker | undefined>>;
 }
 
 export interface Inspection {

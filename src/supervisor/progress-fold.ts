@@ -1,6 +1,7 @@
 import { extend, fold, noteLife, startProgress, summarize } from '../progress/fold.js';
 import { parseHeartbeats } from '../progress/heartbeat.js';
 import type { HealthFinding, Progress } from '../progress/types.js';
+import type { Inheritance } from './parts.js';
 import type { LogOffsets } from './ports.js';
 import type { Loop } from './supervise.js';
 
@@ -18,9 +19,13 @@ export interface ProgressFold {
   extend(ms: number): void;
 }
 
-/** Folds lines, and tells the policy what is new about the attempt as a whole; single heartbeats are no events. */
-export function createProgressFold(loop: Loop): ProgressFold {
-  let progress = startProgress(loop.now());
+/**
+ * Folds lines, and tells the policy what is new about the attempt as a whole; single heartbeats are no events.
+ * @param known what an earlier supervisor of this attempt knew; the time since then is not held against the worker
+ */
+export function createProgressFold(loop: Loop, known?: Inheritance): ProgressFold {
+  const { mono, ...now } = loop.now();
+  let progress = known ? extend(known.progress, mono - known.mono) : startProgress({ ...now, mono });
   let told = { first: false, step: false };
   const findings = new Set<HealthFinding>();
 

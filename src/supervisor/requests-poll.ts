@@ -1,4 +1,4 @@
-import type { StopSource } from '../policy/event.js';
+import type { StopWish } from './parts.js';
 import type { Loop } from './supervise.js';
 
 /** How often requests are looked for, ms. */
@@ -7,7 +7,7 @@ const pollEveryMs = 500;
 /** Looks for requests and says what is true now, as long as the run lasts, also while it waits. */
 export function pollRequests(
   loop: Loop,
-  stop: (by: StopSource) => void,
+  stop: (wish: StopWish) => void,
   publish: () => void,
 ): { cancel(): void } {
   let cancelTimer: (() => void) | undefined;
@@ -17,8 +17,8 @@ export function pollRequests(
   };
   const tick = (): void => {
     loop.parts.takeStopRequest().then(
-      (by) => {
-        if (by !== undefined) stop(by);
+      (wish) => {
+        if (wish) stop(wish);
         publish();
         again();
       },

@@ -53,9 +53,8 @@ const lastLookMs = 2000;
 /**
  * Runs a run from `initial` to its end: takes an event, lets the policy decide, persists, then acts, and feeds what the
  * effects found back as events.
- * @param aftermath how an attempt ended that ended while nobody watched
  */
-export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Supervisor {
+export function supervise(parts: Parts, initial: State): Supervisor {
   const queue = createQueue<Event>();
   let state = initial;
   let stopAsked = false;
@@ -110,7 +109,6 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
   async function run(): Promise<Extract<State, { name: 'ended' }>> {
     const { bootId, otherFolder } = parts;
     loop.post({ type: 'started', bootId, ...(otherFolder && { otherFolder }) });
-    if (aftermath) loop.post(aftermath);
     for (;;) {
       const event = await queue.next();
       // after a bug nothing is decided any more; the worker goes on without us
@@ -194,7 +192,14 @@ export function supervise(parts: Parts, initial: State, aftermath?: Untimed): Su
 
   // requests are looked for as long as the run lasts, also while it waits; a worker's own clock ticks in its watch
   const ended = Promise.race([run(), bug]);
-  const poll = pollRequests(loop, (by) => requestStop(by), publish);
+  const poll = pollRequests(
+    loop,
+    ({ by, atCheckpoint }) => {
+      if (atCheckpoint) loop.post({ type: 'stop-requested', by, atCheckpoint });
+      else requestStop(by);
+    },
+    publish,
+  );
   const settle = (): void => {
     poll.cancel();
     loop.attempt?.close();

@@ -36,6 +36,7 @@ const answers: Record<Effect['type'], readonly EventType[]> = {
   wait: ['backoff-elapsed'],
   'check-host': ['host-ready', 'host-ready', 'host-not-ready'],
   launch: ['launched', 'launched', 'launched', 'exited'],
+  adopt: ['adopted', 'adopted', 'launch-abandoned', 'exited'],
   'stop-worker': ['exited'],
   'kill-worker': ['exited'],
   'dump-stacks': [],
@@ -88,10 +89,12 @@ function happenings(seed: number): (asked: readonly Effect[]) => Event {
         return { ...now, type, waitingFor: 'memory' };
       case 'launched':
         return { ...now, type, pid: 2 + upTo(1000) };
+      case 'adopted':
+        return { ...now, type, pid: 2 + upTo(1000), unwatchedMs: upTo(1e6) };
       case 'progressed':
         return { ...now, type, summary: summary() };
       case 'checkpoint-verified':
-        return { ...now, type, checkpoint: checkpoint() };
+        return { ...now, type, checkpoint: checkpoint(), ...maybe({ fresh: true }) };
       case 'unhealthy':
         return { ...now, type, finding: finding() };
       case 'silence-warning':
@@ -114,9 +117,10 @@ function happenings(seed: number): (asked: readonly Effect[]) => Event {
         return { ...now, type, exit, failure: failure(oneOf(kinds), named), summary: summary() };
       }
       case 'stop-requested':
-        return { ...now, type, by: oneOf(sources) };
+        return { ...now, type, by: oneOf(sources), ...maybe({ atCheckpoint: true }) };
       case 'backoff-elapsed':
       case 'host-ready':
+      case 'launch-abandoned':
       case 'stop-forced':
         return { ...now, type };
     }

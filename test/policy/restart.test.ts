@@ -213,11 +213,11 @@ describe('a supervisor that begins where another one died', () => {
     });
   }
 
-  it('with a worker under way: waits to be told how it ended', () => {
+  it('with a worker under way: takes it in hand', () => {
     const sim = simulate();
     sim.start();
     const { at, mono } = sim.journal.at(-1)!;
-    assert.deepEqual(sim.post({ type: 'started', bootId: 'boot-2' }), []);
+    assert.deepEqual(sim.post({ type: 'started', bootId: 'boot-2' }), ['adopt']);
     assert.ok(sim.state.name === 'running');
     assert.deepEqual(sim.state.since, { at, mono });
   });

@@ -12,6 +12,8 @@ export type Variant =
   | 'rolling-back/stop'
   | 'starting/stop'
   | 'starting/stop forced'
+  | 'starting/stop at checkpoint'
+  | 'running/stop at checkpoint'
   | `stopping/${StopCause['type']}`
   | 'stopping/person forced'
   | 'stopping/preempted warned'
@@ -24,7 +26,8 @@ export function variantOf(state: State): Variant {
     case 'rolling-back':
       return state.stop === undefined ? 'rolling-back' : 'rolling-back/stop';
     case 'starting':
-      if (state.stop === undefined) return 'starting';
+      if (state.stop === undefined)
+        return state.stopAtCheckpoint ? 'starting/stop at checkpoint' : 'starting';
       return state.forced ? 'starting/stop forced' : 'starting/stop';
     case 'stopping':
       if (state.cause.type === 'preempted' && state.cause.warned) return 'stopping/preempted warned';
@@ -36,8 +39,9 @@ export function variantOf(state: State): Variant {
     case 'idle':
     case 'backing-off':
     case 'waiting':
-    case 'running':
       return state.name;
+    case 'running':
+      return state.stopAtCheckpoint ? 'running/stop at checkpoint' : 'running';
   }
 }
 
@@ -106,7 +110,9 @@ export const states: Record<Variant, State> = {
   starting: { ...alive, name: 'starting', ledger: first },
   'starting/stop': { ...alive, name: 'starting', stop: 'terminate', ledger: first },
   'starting/stop forced': { ...alive, name: 'starting', stop: 'terminate', forced: true, ledger: first },
+  'starting/stop at checkpoint': { ...alive, name: 'starting', stopAtCheckpoint: true, ledger: first },
   running: { ...alive, name: 'running', pid: 7, ledger: first },
+  'running/stop at checkpoint': { ...alive, name: 'running', pid: 7, stopAtCheckpoint: true, ledger: first },
   'stopping/person': stopping(person),
   'stopping/person forced': {
     ...alive,
@@ -142,8 +148,10 @@ export const events: { readonly [T in EventType]: Extract<Event, { type: T }> } 
   'host-ready': { ...now, type: 'host-ready' },
   'host-not-ready': { ...now, type: 'host-not-ready', waitingFor: 'free space in /ckpts' },
   launched: { ...now, type: 'launched', pid: 8 },
+  adopted: { ...now, type: 'adopted', pid: 7, unwatchedMs: 60_000 },
+  'launch-abandoned': { ...now, type: 'launch-abandoned' },
   progressed: { ...now, type: 'progressed', summary },
-  'checkpoint-verified': { ...now, type: 'checkpoint-verified', checkpoint: saved(50) },
+  'checkpoint-verified': { ...now, type: 'checkpoint-verified', checkpoint: saved(50), fresh: true },
   unhealthy: {
     ...now,
     type: 'unhealthy',

@@ -15,7 +15,7 @@ const inspectAgain = 'inspecting/backoff → inspect';
 const noFolder = { inspected: no, 'inspection-failed': no } as const;
 const noRollback = { 'rolled-back': no, 'rollback-failed': no } as const;
 const noWait = { 'backoff-elapsed': no, 'host-ready': no, 'host-not-ready': no } as const;
-const noLaunch = { launched: no } as const;
+const noLaunch = { launched: no, adopted: no, 'launch-abandoned': no } as const;
 const noWorker = {
   progressed: no,
   'checkpoint-verified': no,
@@ -36,12 +36,14 @@ const over: Omit<Row, 'started'> = {
   ...noStop,
 };
 
-const stopping: Omit<Row, 'exited' | 'stop-requested' | 'stop-forced'> = {
+/** What a person asked of an earlier supervisor ended with it. */
+const goesOn = 'running → adopt';
+
+const stopping: Omit<Row, 'started' | 'exited' | 'stop-requested' | 'stop-forced'> = {
   ...noFolder,
   ...noRollback,
   ...noWait,
   ...noLaunch,
-  started: 'changed',
   progressed: no,
   'checkpoint-verified': 'changed',
   unhealthy: no,
@@ -112,30 +114,45 @@ export const table: Record<Variant, Row> = {
   },
   starting: {
     ...over,
-    started: 'changed',
+    started: 'starting → adopt',
     launched: 'running',
+    adopted: 'running',
+    'launch-abandoned': inspectAgain,
     exited: 'inspecting/failure → inspect',
     'stop-requested': 'starting/stop',
   },
   'starting/stop': {
     ...over,
-    started: 'changed',
+    started: 'starting → adopt',
     launched: 'stopping/person → stop-worker',
+    adopted: 'stopping/person → stop-worker',
+    'launch-abandoned': 'ended/stopped → finish',
     exited: 'ended/stopped → finish',
     'stop-forced': 'starting/stop forced',
   },
   'starting/stop forced': {
     ...over,
-    started: 'changed',
+    started: 'starting → adopt',
     launched: 'stopping/person forced → stop-worker, kill-worker',
+    adopted: 'stopping/person forced → stop-worker, kill-worker',
+    'launch-abandoned': 'ended/stopped → finish',
     exited: 'ended/stopped → finish',
+  },
+  'starting/stop at checkpoint': {
+    ...over,
+    started: 'starting → adopt',
+    launched: 'running/stop at checkpoint',
+    adopted: 'running/stop at checkpoint',
+    'launch-abandoned': 'ended/stopped → finish',
+    exited: 'ended/stopped → finish',
+    'stop-requested': 'starting/stop',
   },
   running: {
     ...noFolder,
     ...noRollback,
     ...noWait,
     ...noLaunch,
-    started: 'changed',
+    started: goesOn,
     progressed: 'changed',
     'checkpoint-verified': 'changed',
     unhealthy: 'stopping/unhealthy → stop-worker',
@@ -146,38 +163,60 @@ export const table: Record<Variant, Row> = {
     'stop-requested': 'stopping/person → stop-worker',
     'stop-forced': no,
   },
+  'running/stop at checkpoint': {
+    ...noFolder,
+    ...noRollback,
+    ...noWait,
+    ...noLaunch,
+    started: goesOn,
+    progressed: 'changed',
+    'checkpoint-verified': 'stopping/person → stop-worker',
+    unhealthy: 'stopping/unhealthy → stop-worker',
+    'silence-warning': 'running/stop at checkpoint → dump-stacks',
+    deadline: 'stopping/hang → stop-worker',
+    stuck: 'changed',
+    exited: 'ended/stopped → finish',
+    'stop-requested': 'stopping/person → stop-worker',
+    'stop-forced': no,
+  },
   'stopping/person': {
     ...stopping,
+    started: goesOn,
     exited: 'ended/stopped → finish',
     'stop-requested': no,
     'stop-forced': 'stopping/person forced → kill-worker',
   },
   'stopping/person forced': {
     ...stopping,
+    started: goesOn,
     exited: 'ended/stopped → finish',
     'stop-requested': no,
     'stop-forced': no,
   },
   'stopping/preempted': {
     ...stopping,
+    started: goesOn,
     exited: 'ended/preempted → finish',
     'stop-requested': no,
     'stop-forced': 'stopping/preempted → kill-worker',
   },
   'stopping/preempted warned': {
     ...stopping,
+    started: goesOn,
     exited: 'ended/preempted → finish',
     'stop-requested': 'stopping/person → stop-worker',
     'stop-forced': 'stopping/preempted warned → kill-worker',
   },
   'stopping/hang': {
     ...stopping,
+    started: 'stopping/hang → adopt, stop-worker',
     exited: 'inspecting/failure → inspect',
     'stop-requested': 'stopping/person',
     'stop-forced': 'stopping/hang → kill-worker',
   },
   'stopping/unhealthy': {
     ...stopping,
+    started: 'stopping/unhealthy → adopt, stop-worker',
     // what is saved from a training that has gone bad is no progress
     'checkpoint-verified': no,
     exited: 'inspecting/failure → inspect',

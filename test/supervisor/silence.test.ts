@@ -94,6 +94,7 @@ function silentRun(scanMs: number): {
     otherFolder: false,
     engine: {
       name: 'local',
+      adopt: () => Promise.reject(new Error('nothing is left under way here')),
       launch(_spec, told) {
         events = told;
         return Promise.resolve(ok(worker));
@@ -103,6 +104,7 @@ function silentRun(scanMs: number): {
     scanEveryMs: 30_000,
     verifyBudgetMs: 0,
     settleMs: 2000,
+    adoptSpec: () => assert.fail('nothing is left under way here'),
     launchSpec: () => ({
       attemptDir: '/a',
       attempt: 0,

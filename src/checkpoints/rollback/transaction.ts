@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { stampOf } from '../../util/os/dir-walk.js';
-import { errorCode, errorText, files, syncDir } from '../../util/os/durable.js';
+import { errorCode, errorText, files, sweepTemporaries, syncDir } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { inVault } from '../vault.js';
 import { closeIntent, commitIntent, newTx, openIntents, type Intent, type Move } from './journal.js';
@@ -51,9 +51,14 @@ export async function rollBack(place: RollbackPlace, order: RollbackOrder): Prom
   }
 }
 
-/** Finishes what was cut off, forward, oldest first. Doing it again does nothing. */
+/**
+ * Finishes what was cut off, forward, oldest first, and removes what was half-written. Doing it again does nothing. The
+ * vault is ours alone.
+ */
 export async function finishRollbacks(place: RollbackPlace): Promise<Result<readonly Applied[]>> {
   try {
+    for (const folder of ['.', inVault.manifests, inVault.journal])
+      await sweepTemporaries(path.join(place.vault, folder));
     const intents = await openIntents(place.vault);
     if (!intents.ok) return intents;
     const finished: Applied[] = [];

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock, Engine, LaunchSpec, WorkerEvents } from '../../supervisor/ports.js';
+import type { AdoptSpec, Clock, Engine, LaunchSpec, WorkerEvents } from '../../supervisor/ports.js';
 import { mono } from '../../util/os/boot.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { openFilesBefore } from '../../util/os/open-files.js';
 import { readProcess } from '../../util/os/proc.js';
 import { signalNumber } from '../../util/os/signals.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
+import { findAttempt } from './adopt.js';
 import { createEndedWorker } from './ended-worker.js';
 import { watchHost } from './host-facts.js';
 import { giveUpLaunch, readMain, readStatus } from './launch-record.js';
@@ -31,6 +32,7 @@ export interface LocalEngineOptions {
 export interface LocalEngine extends Engine {
   readonly name: 'local';
   launch(spec: LaunchSpec, events: WorkerEvents): Promise<Result<LocalWorker>>;
+  adopt(spec: AdoptSpec, events: WorkerEvents): Promise<Result<LocalWorker | undefined>>;
 }
 
 /** The engine that runs attempts as processes of this host (DESIGN section 4). */
@@ -39,7 +41,39 @@ export function createLocalEngine(options: LocalEngineOptions): LocalEngine {
   return {
     name: 'local',
     launch: async (spec, events) => await launch(spec, events, options, await spawner),
+    adopt: async (spec, events) => await adopt(spec, events, options, await spawner),
   };
+}
+
+async function adopt(
+  spec: AdoptSpec,
+  events: WorkerEvents,
+  options: LocalEngineOptions,
+  spawner: Spawner,
+): Promise<Result<LocalWorker | undefined>> {
+  const found = await findAttempt(spec);
+  if (!found.ok || !found.value) return found.ok ? ok(undefined) : found;
+  const { rebooted, ...attempt } = found.value;
+  const { attemptDir, runId, offsets } = spec;
+  const checkpointDirs = options.checkpointDirs ?? [];
+  const host = watchHost([attemptDir, ...checkpointDirs], attempt.main.pid);
+  try {
+    const worker = await createWorker({
+      ...{ attemptDir, runId, offsets, events, spawner, checkpointDirs, ...attempt },
+      host: rebooted ? { facts: async () => ({ ...(await host.facts()), rebooted }) } : host,
+      clock: options.clock ?? systemClock,
+      logsKeepAttemptBytes: options.logsKeepAttemptBytes,
+      graceMs: options.graceMs ?? defaultGraceMs,
+    });
+    return ok(worker);
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return fail(
+      `the attempt in ${attemptDir} cannot be watched (${errorText(error)}); whatever of it runs goes on`,
+      exitStatus.internal,
+      errorCode(error),
+    );
+  }
 }
 
 async function launch(

@@ -9,10 +9,14 @@ export interface HostWatch {
   facts(): Promise<HostFacts>;
 }
 
-/** Notes the counters as they are at launch; the worker starts in our own cgroup. `dirs` are what training writes to. */
-export function watchHost(dirs: readonly string[]): HostWatch {
+/**
+ * Notes the counters as they are now.
+ * @param dirs what training writes to
+ * @param pid a process whose cgroup is the training's: ours, in which it is launched, or its own
+ */
+export function watchHost(dirs: readonly string[], pid: number | 'self' = 'self'): HostWatch {
   const file = findOomFile(
-    readProcText('/proc/self/cgroup') ?? '',
+    readProcText(`/proc/${pid}/cgroup`) ?? '',
     readProcText('/proc/self/mountinfo') ?? '',
     isFile,
   );

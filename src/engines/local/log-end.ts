@@ -14,14 +14,19 @@ export async function readLogEnd(file: string, bytes: number): Promise<LogTail> 
     throw error;
   }
   try {
-    const { size } = await handle.stat();
-    const length = Math.min(bytes, size);
-    const buffer = Buffer.alloc(length);
-    const { bytesRead } = await handle.read(buffer, 0, length, size - length);
-    return { source, text: buffer.toString('utf8', firstCharacter(buffer, size > length), bytesRead) };
+    return { source, text: await endOf(handle, bytes) };
   } finally {
     await handle.close();
   }
+}
+
+/** The same of a file that is open, wherever its name went. */
+export async function endOf(handle: fs.FileHandle, bytes: number): Promise<string> {
+  const { size } = await handle.stat();
+  const length = Math.min(bytes, size);
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, size - length);
+  return buffer.toString('utf8', firstCharacter(buffer, size > length), bytesRead);
 }
 
 function firstCharacter(buffer: Buffer, cut: boolean): number {

@@ -1,11 +1,16 @@
 import { fstatSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { createLineSplitter } from './line-splitter.js';
+import { endOf } from './log-end.js';
 
 /** Reads one log as it grows. */
 export interface LogTail {
   /** Bytes up to the end of the last delivered line: who starts here misses nothing and sees nothing twice. */
   readonly offset: number;
+  /** The file was deleted; it is there for those who have it open, us among them. */
+  readonly deleted: boolean;
+  /** The last bytes (up to 1 MiB) of a file that was deleted; they are kept when it is closed. */
+  end(): Promise<string>;
   /** Reads to the end the file has now. */
   read(): Promise<void>;
   /** Reads to the end, delivers a last line without an end, closes. */
@@ -29,9 +34,12 @@ export async function openLogTail(
   let reading: Promise<void> = Promise.resolve();
 
   let closed = false;
+  let deleted = false;
+  let kept = '';
   const readToEnd = async (): Promise<void> => {
     if (closed) return; // who asks once more when all is read
-    const { size } = fstatSync(handle.fd); // not worth a turn of the thread pool twenty times a second
+    const { size, nlink } = fstatSync(handle.fd); // not worth a turn of the thread pool twenty times a second
+    deleted = nlink === 0;
     // each read gives the event loop a turn, so a flood of output starves nobody
     while (position < size) {
       const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, size - position), position);
@@ -47,11 +55,16 @@ export async function openLogTail(
     get offset() {
       return position - splitter.pendingBytes;
     },
+    get deleted() {
+      return deleted;
+    },
+    end: async () => (closed ? kept : await endOf(handle, keptBytes)),
     read,
     async finish() {
       try {
         await read();
         splitter.flush();
+        if (deleted) kept = await endOf(handle, keptBytes);
       } finally {
         closed = true;
         await handle.close();
@@ -62,3 +75,4 @@ export async function openLogTail(
 
 // 256 KiB: at 1 MiB the same speed, at 64 KiB a third less [measured]
 const chunkBytes = 256 * 1024;
+const keptBytes = 1024 * 1024;

@@ -3,25 +3,27 @@ import type { Clock } from '../../supervisor/ports.js';
 import { readLiving, readProcess } from '../../util/os/proc.js';
 import { sendSignal, signalName } from '../../util/os/signals.js';
 import { readStatus, type MainRecord } from './launch-record.js';
+import type { SpawnedExit } from './spawn.js';
 import { createWaker } from './waker.js';
 
 export interface MainWatchOptions {
   readonly attemptDir: string;
   readonly main: MainRecord;
-  /** Settles when the shim has ended. */
-  readonly shimExited: Promise<unknown>;
+  /** Settles when the shim has ended, with how, if it is our child. */
+  readonly shimExited: Promise<SpawnedExit | void>;
   readonly clock: Pick<Clock, 'after'>;
 }
 
 /**
- * Waits for the main process to end. The shim's end tells it at once, with the status in `exit`. If somebody killed
+ * Waits for the main process to end. The shim's end tells it at once, with the status in `exit` and as its own. If somebody killed
  * the shim alone the attempt goes on: the main process is looked at until it is gone, and how it ended stays unknown.
  */
 export async function watchMain({ attemptDir, main, shimExited, clock }: MainWatchOptions): Promise<Exit> {
   const waker = createWaker(clock);
-  const shim = { gone: false };
-  void shimExited.then(() => {
+  const shim: { gone: boolean; code?: number } = { gone: false };
+  void shimExited.then((exit) => {
     shim.gone = true;
+    if (exit?.type === 'ended' && exit.code !== undefined) shim.code = exit.code;
     waker.wake();
   });
   for (let looks = 0; !shim.gone;) {
@@ -31,7 +33,8 @@ export async function watchMain({ attemptDir, main, shimExited, clock }: MainWat
     if (looks >= 2) freeShim(main, looks);
   }
   while (readStatus(attemptDir) === undefined && readLiving(main)) await waker.wait(orphanPollMs);
-  return exitOf(readStatus(attemptDir));
+  // where the file is gone with its folder, the shim's own status says the same
+  return exitOf(readStatus(attemptDir) ?? shim.code);
 }
 
 /** A status as a shell gives it: above 128 it names the signal that killed, if there is such a signal. */

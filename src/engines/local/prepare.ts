@@ -29,12 +29,13 @@ export function prepareLaunch(spec: LaunchSpec, now: number): Result<LogDescript
         'EEXIST',
       );
     mkdirSync(attemptDir, { recursive: true, mode: 0o700 });
+    // first, so that a launch record without it always means a launch
+    mkdirSync(files.go, { recursive: true, mode: 0o700 });
     // blanks, so that what is written over them needs no room on a disk that is full by then
     writeWhole(files.pid, ' '.repeat(1024));
     writeWhole(files.exit, ' '.repeat(256));
     writeWhole(files.shimErr, '');
     writeWhole(files.launch, `${JSON.stringify(launchRecord(spec, now), null, 2)}\n`);
-    mkdirSync(files.go, { recursive: true, mode: 0o700 });
     const out = openLog(files.out);
     const err = openLog(files.err);
     return ok({

@@ -11,7 +11,8 @@ export const shimShell = '/bin/sh';
  *   would stay ignored there.
  * - `rmdir go`: one of two can remove a folder, so of two shims, or a shim and a supervisor that gives the launch
  *   up, one wins. `command -p`, since the worker's PATH may hold anything.
- * - `1<>` overwrites in place: nothing is allocated, so it works on a full disk.
+ * - `1<>` overwrites in place: nothing is allocated, so it works on a full disk. Its own exit status is the same, for
+ *   a supervisor whose folder was deleted.
  * - `ulimit`: here and not in the inner shell, so that a trainguard that is the command finds it in its parent. A limit
  *   that cannot be set is said in shim.err, and no reason not to train.
  * - No variable is set: one of the same name that the worker's environment exports would be changed with it.
@@ -22,7 +23,9 @@ const outer = [
   'command -p rmdir "$1/go" || exit 125',
   'case $3 in ?*) command ulimit -S -n "$3" ;; esac',
   '"$0" -c "$4" "$@"',
-  'echo "$?" 1<>"$1/exit"',
+  'set -- "$?" "$1/exit"',
+  'echo "$1" 1<>"$2"',
+  'exit "$1"',
 ].join('\n');
 
 /**

@@ -1,7 +1,15 @@
-import type { Clock, LogOffsets, LogStream, WorkerEvents } from '../../supervisor/ports.js';
+import path from 'node:path';
+import type {
+  Clock,
+  LogOffsets,
+  LogStream,
+  LogTail as LogEnd,
+  WorkerEvents,
+} from '../../supervisor/ports.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import type { AttemptFiles } from './attempt-files.js';
 import { createLogBound } from './log-bound.js';
+import { readLogEnd } from './log-end.js';
 import { openLogTail, type LogTail } from './log-tail.js';
 import type { Spawner } from './spawn.js';
 import { createWaker } from './waker.js';
@@ -13,6 +21,8 @@ export interface Tails {
   drain(): Promise<void>;
   /** Reads both to their end and stops looking. */
   finish(): Promise<void>;
+  /** The end of each, stderr first, at most `bytes` each; also of logs that were deleted. */
+  ends(bytes: number): Promise<readonly LogEnd[]>;
 }
 
 export interface TailsOptions {
@@ -47,6 +57,7 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
   const waker = createWaker(clock);
   let finished = false;
   let told = false;
+  let toldDeleted = false;
 
   /** Does it with both logs; a file system that fails is told of once, and tried again. */
   const both = async (act: (tail: LogTail) => Promise<void>): Promise<void> => {
@@ -58,10 +69,18 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
       told = true;
     }
   };
+  const keepBound = async (): Promise<void> => {
+    if (!out.deleted && !err.deleted) return await bound.check();
+    if (!toldDeleted)
+      events.notice(
+        `the logs in ${options.attemptDir} were deleted under the training: it goes on and is watched on, but what it prints is nowhere kept`,
+      );
+    toldDeleted = true;
+  };
   const poll = async (): Promise<void> => {
     for (;;) {
       await both((tail) => tail.read());
-      await bound.check();
+      await keepBound();
       if (finished) return;
       await waker.wait(pollMs);
     }
@@ -78,8 +97,16 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
       waker.wake();
       await polling;
       await both((tail) => tail.read());
-      await bound.check(); // what came since the last check may be much
+      await keepBound(); // what came since the last check may be much
       await both((tail) => tail.finish());
+    },
+    ends: (bytes) => {
+      const end = async (stream: LogStream, tail: LogTail): Promise<LogEnd> => {
+        if (!tail.deleted) return await readLogEnd(files[stream], bytes);
+        const text = await tail.end();
+        return { source: path.basename(files[stream]), text: text.slice(-bytes) };
+      };
+      return Promise.all([end('err', err), end('out', out)]);
     },
   };
 }

@@ -8,11 +8,10 @@ import type { HostWatch } from './host-facts.js';
 import type { Job } from './job.js';
 import type { MainRecord } from './launch-record.js';
 import { clearLeftovers } from './leftovers.js';
-import { readLogEnd } from './log-end.js';
 import { watchMain } from './main-watch.js';
 import { createOrders } from './orders.js';
 import { createOurs, markerName } from './ours.js';
-import type { Spawner } from './spawn.js';
+import type { SpawnedExit, Spawner } from './spawn.js';
 import { dumpStacksOf } from './stacks.js';
 import { untilMainEnds } from './stop-ladder.js';
 import { openTails } from './tails.js';
@@ -29,8 +28,8 @@ export interface WorkerOptions {
   readonly main: MainRecord;
   /** Start time of the shim, or a time before it: no process of the attempt is older. */
   readonly since: number;
-  /** Settles when the shim has ended. */
-  readonly shimExited: Promise<unknown>;
+  /** Settles when the shim has ended, with how, if it is our child. */
+  readonly shimExited: Promise<SpawnedExit | void>;
   /** Where reading the logs goes on. */
   readonly offsets: LogOffsets;
   readonly events: WorkerEvents;
@@ -99,7 +98,7 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
     kill: () => orders.kill(),
     noteCheckpoint: () => orders.noteCheckpoint(),
     dumpStacks,
-    tails: async (bytes) => await Promise.all([readLogEnd(files.err, bytes), readLogEnd(files.out, bytes)]),
+    tails: (bytes) => tails.ends(bytes),
     hostFacts: async () => await options.host.facts(),
   };
 }

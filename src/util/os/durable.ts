@@ -3,8 +3,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * The file operations that durability rests on, in one object so that a test can make any of them fail
- * (`mock.method(files, 'rename', …)`).
+ * Every change that trainguard makes to its own state goes through this object and the handles it opens, so that a
+ * test can make each of them fail (test/support/faults.ts). What does not, and why, is listed in
+ * test/util/durable.test.ts.
  */
 export const files = {
   open: fs.open,
@@ -14,6 +15,7 @@ export const files = {
   symlink: fs.symlink,
   mkdir: fs.mkdir,
   rmdir: fs.rmdir,
+  rm: fs.rm,
 };
 
 let temporaries = 0;
@@ -54,6 +56,19 @@ export async function writeFileAtomic(
     throw error;
   }
   await syncDir(path.dirname(target));
+}
+
+/**
+ * Removes what {@link writeFileAtomic} of a killed process left in a folder. Nobody else may be writing in it. What
+ * cannot be removed is left: it harms nobody.
+ */
+export async function sweepTemporaries(dir: string): Promise<void> {
+  try {
+    for (const name of await fs.readdir(dir))
+      if (/^\..+\.\d+\.\d+\.tmp$/.test(name)) await files.unlink(path.join(dir, name));
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+  }
 }
 
 /** Writes all of `bytes` at the handle's position (or `position`); a short write is continued, none at all throws. */

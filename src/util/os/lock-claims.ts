@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, files, writeFully } from './durable.js';
 import { isProcessAlive } from './lock-alive.js';
-import { isSameHost, type LockOwner } from './lock-owner.js';
+import { isFresh, type LockOwner, whereIs } from './lock-owner.js';
 import {
   type Answer,
   ask,
@@ -20,8 +20,7 @@ export interface Rival {
   readonly owner: LockOwner | undefined;
 }
 
-/** A claim on another host is refreshed every 30 s and counts for 2 minutes (DESIGN section 4, "Locks"). */
-export const freshForMs = 120_000;
+/** How often other hosts are told that a claim lives. */
 export const refreshEveryMs = 30_000;
 
 /**
@@ -140,13 +139,13 @@ async function judge(
   if (answer.type === 'claim') return answer.claim;
   const rival: Rival = { id, state: claim?.state ?? 'held', owner: claim?.owner };
   if (answer.type === 'silent') return rival;
-  const here = claim && isSameHost(claim.owner);
-  if (here && answer.type === 'unknown') {
-    const alive = isProcessAlive(claim.owner);
-    if (alive !== undefined) return alive ? rival : undefined;
-  }
-  const final = here && answer.type === 'dead';
-  if (!final && now - file.modifiedAt < freshForMs) return rival;
+  // its holder takes the claim away before the socket: it was given back while we asked
+  if (answer.type === 'unknown' && !(await readClaim(path.join(folder, `${id}.json`)))) return undefined;
+  const where = claim && whereIs(claim.owner, file.modifiedAt);
+  const here = where === 'here' || where === 'other-namespace';
+  const alive = claim && here && answer.type === 'unknown' ? isProcessAlive(claim.owner) : undefined;
+  const dead = where === 'other-boot' || (here && answer.type === 'dead') || alive === false;
+  if (alive || (!dead && isFresh(now - file.modifiedAt))) return rival;
   if (clean) await removeClaim(folder, id).catch(tolerateForeign);
   return undefined;
 }

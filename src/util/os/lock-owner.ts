@@ -2,32 +2,61 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
 import { bootId } from './boot.js';
 
+/** Where a process runs: only within one place does a pid name one process. */
+export interface Place {
+  readonly host: string;
+  readonly bootId: string;
+  /** The pid namespace's inode; undefined where there is no /proc. */
+  readonly pidNamespace?: string;
+}
+
 /** Who holds, or asks for, a lock. JSON; in the claim file and in the answer of the lock's socket. */
-export interface LockOwner {
+export interface LockOwner extends Place {
   readonly run: string;
   /** What is locked: the run's own folder, or a checkpoint folder. */
   readonly kind: 'run' | 'checkpoints';
   /** The locked folder's real path. */
   readonly dir: string;
-  readonly host: string;
-  readonly bootId: string;
   readonly pid: number;
   /** Start time of the process, clock ticks since boot; undefined where there is no /proc. */
   readonly pidStart?: string;
-  /** The pid namespace's inode: a pid means nothing in another one. */
-  readonly pidNamespace?: string;
   /** When the lock was asked for, ms since 1970. */
   readonly at: number;
 }
 
+/** `other-boot`: on this host, before it was started anew. `other-namespace`: on this kernel, in another container. */
+export type Where = 'here' | 'other-namespace' | 'other-boot' | 'other-host';
+
+/** From another host a word counts for 2 minutes (DESIGN section 4, "Locks"). */
+export const freshForMs = 120_000;
+
+/** Whether what was written so long ago still says that its writer lives. One from the future says nothing. */
+export const isFresh = (ageMs: number): boolean => Math.abs(ageMs) < freshForMs;
+
+export const thisPlace = (): Place => {
+  const pidNamespace = thisNamespace();
+  return { host: os.hostname(), bootId: bootId(), ...(pidNamespace !== undefined && { pidNamespace }) };
+};
+
 /** This process, as the owner of a lock. */
 export function thisOwner(what: Pick<LockOwner, 'run' | 'kind' | 'dir'>, at: number): LockOwner {
-  return { ...what, host: os.hostname(), bootId: bootId(), pid: process.pid, ...processIdentity(), at };
+  const pidStart = thisStart();
+  return { ...what, ...thisPlace(), pid: process.pid, ...(pidStart !== undefined && { pidStart }), at };
+}
+
+/** @param writtenAt when the place was last said to be alive, ms since 1970 */
+export function whereIs(place: Place, writtenAt: number): Where {
+  if (place.host !== os.hostname()) return 'other-host';
+  if (place.bootId === bootId()) {
+    return place.pidNamespace === thisNamespace() ? 'here' : 'other-namespace';
+  }
+  // since this boot nothing was heard of it; otherwise it is another host that bears our name
+  return writtenAt < Date.now() - os.uptime() * 1000 ? 'other-boot' : 'other-host';
 }
 
 /** Whether a claim was written under the kernel we run on, so that its socket's word is final. */
-export const isSameHost = (owner: LockOwner): boolean =>
-  owner.host === os.hostname() && owner.bootId === bootId();
+export const isSameHost = (place: Place): boolean =>
+  place.host === os.hostname() && place.bootId === bootId();
 
 /** Whether two owners are one process. */
 export const isSameProcess = (a: LockOwner, b: LockOwner): boolean =>
@@ -38,21 +67,27 @@ export const isSameProcess = (a: LockOwner, b: LockOwner): boolean =>
   a.host === b.host;
 
 /** `pid 123 on host x since 2026-01-31 10:00:00 UTC`. */
-export const describeOwner = (owner: LockOwner): string =>
-  `pid ${owner.pid} on host ${owner.host} since ${new Date(owner.at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+export function describeOwner(owner: LockOwner): string {
+  const inside = whereIs(owner, Date.now()) === 'other-namespace' ? ' in another pid namespace' : '';
+  const since = new Date(owner.at).toISOString().slice(0, 19).replace('T', ' ');
+  return `pid ${owner.pid}${inside} on host ${owner.host} since ${since} UTC`;
+}
 
-function processIdentity(): Pick<LockOwner, 'pidStart' | 'pidNamespace'> {
+/** Undefined where there is no /proc (macOS): host, boot and pid must do. */
+function thisNamespace(): string | undefined {
+  try {
+    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0];
+  } catch {
+    return undefined;
+  }
+}
+
+function thisStart(): string | undefined {
   try {
     const stat = readFileSync('/proc/self/stat', 'utf8');
     // the command may hold blanks and parentheses, so fields are counted after the last `)`; starttime is field 22
-    const pidStart = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    const pidNamespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0];
-    return {
-      ...(pidStart === undefined ? {} : { pidStart }),
-      ...(pidNamespace === undefined ? {} : { pidNamespace }),
-    };
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
-    // no /proc here (macOS): host, boot and pid must do
-    return {};
+    return undefined;
   }
 }

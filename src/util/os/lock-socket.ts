@@ -117,7 +117,8 @@ export function asOwner(value: unknown): LockOwner | undefined {
 
 function refusal(code: string | undefined): Answer | 'cut off' {
   if (code === 'ECONNRESET' || code === 'EPIPE') return 'cut off';
-  if (code === 'ECONNREFUSED' || code === 'ENOENT') return { type: 'dead' };
+  // ENOENT is no proof: somebody may have removed the socket of one that lives
+  if (code === 'ECONNREFUSED') return { type: 'dead' };
   // its queue of callers is full, so it lives
   if (code === 'EAGAIN') return { type: 'silent' };
   return { type: 'unknown' };

@@ -2,11 +2,11 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { exitStatus, fail, ok, type Result } from '../result.js';
 import { errorCode, errorText, files } from './durable.js';
-import { freshForMs, liveClaims, type Rival, sweepClaims } from './lock-claims.js';
+import { liveClaims, type Rival, sweepClaims } from './lock-claims.js';
 import { addressOf } from './lock-address.js';
 import { Holdings, undecided } from './lock-holdings.js';
 import { nestedRivals } from './lock-nested.js';
-import { describeOwner, isSameHost, type LockOwner, thisOwner } from './lock-owner.js';
+import { describeOwner, freshForMs, isSameHost, type LockOwner, thisOwner } from './lock-owner.js';
 import { probeLock } from './lock-probe.js';
 import { makeDirs } from './make-dirs.js';
 

@@ -11,7 +11,12 @@ export interface OpenFiles {
  * raises its own to the hard one as it starts, and what it starts would inherit that; the process that started us still
  * has the original one. Read at once, since it may be gone later.
  */
-export const openFilesBefore: number | undefined = beforeNode(limitOf('self'), limitOf(process.ppid));
+export let openFilesBefore: number | undefined = beforeNode(limitOf('self'), limitOf(process.ppid));
+
+/** What it is to have been: that of a launch that is repeated, or of whoever started us through another Node. */
+export function setOpenFiles(soft: number): void {
+  openFilesBefore = soft;
+}
 
 /**
  * What the soft limit was before Node raised it, judged by the parent's; undefined unless all speaks for it. A limit

@@ -1,0 +1,186 @@
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { GlobalOptions } from '../cli.js';
+import { attemptFiles } from '../engines/local/attempt-files.js';
+import { attemptDirs } from '../engines/local/launch-record.js';
+import type { State } from '../policy/state.js';
+import { describePlace } from '../report/describe-run.js';
+import type { Line, Tone } from '../report/narrate.js';
+import { type StateRecord, viewRun } from '../report/status-view.js';
+import { summarizeRun } from '../report/summary.js';
+import type { Run } from '../runs/run-dir.js';
+import { SupervisorLogReader } from '../runs/supervisor-log-reader.js';
+import { lastLinesOffset } from '../util/os/last-lines.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { callArguments, startDetached } from './detach.js';
+import { createEcho } from './echo.js';
+import { chosenRun } from './find-run.js';
+import { createOutput, type Output } from './output.js';
+import { refuse } from './refuse.js';
+import { look } from './stop-wait.js';
+import type { Supervisor } from './supervision.js';
+
+export type AttachOptions = GlobalOptions;
+
+type Ended = Extract<State, { name: 'ended' }>;
+
+/** How much of the output before it came is shown, lines of each stream. */
+const linesBefore = 20;
+/** How often the run is looked at, ms. */
+const pollMs = 200;
+/** How long a terminal that stands still is waited for at the end, ms. */
+const patienceMs = 10_000;
+/** How many supervisors are started for a run whose supervisors keep dying. */
+const mostTakeOvers = 3;
+
+/**
+ * `trainguard attach [run]`: shows what the run prints and what its supervisor says until the run ends, and ends with
+ * its exit status; a run without a supervisor is given one in the background. INT, TERM, HUP and a closed pipe end
+ * only the showing.
+ */
+export async function attach(name: string | undefined, options: AttachOptions): Promise<number> {
+  const json = options.json === true;
+  const found = await chosenRun(name, options);
+  if (!found.ok) return refuse(found.error, json);
+  const run = found.value;
+  const first = await look(run);
+  if (!first.ok) return refuse(first.error, json);
+  const { active, record } = first.value;
+
+  const left = new AbortController();
+  const output = createOutput(options, () => left.abort());
+  const leave = (): void => left.abort();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave);
+  const detached = async (): Promise<never> => {
+    const text = `detached; run ${run.name} goes on (trainguard attach ${callArguments(run.name, options)} comes back)`;
+    output.say([{ tone: 'note', text }]);
+    if (json) output.json({ type: 'detached', run: run.name });
+    await output.finish(1000);
+    // readers of files that still grow would keep us here
+    process.exit(exitStatus.done);
+  };
+
+  if (!active && record?.state.name === 'ended') {
+    tellEnd(run, record, output, json);
+    if (record.state.outcome !== 'completed') {
+      const text = `trainguard resume ${callArguments(run.name, options)} goes on with it`;
+      output.say([{ tone: 'detail', text }]);
+    }
+    return exitStatus.done;
+  }
+
+  const watched = await Promise.race([follow(run, output, json, left.signal), aborted(left.signal)]);
+  if (watched === undefined) return detached();
+  if (!watched.ok) return refuse(watched.error, json);
+  tellEnd(run, watched.value, output, json);
+  await output.finish(patienceMs);
+  process.exit(watched.value.state.exitCode);
+}
+
+/** Shows the run, from its last lines on, until it has ended. */
+async function follow(
+  run: Run,
+  output: Output,
+  json: boolean,
+  left: AbortSignal,
+): Promise<Result<StateRecord & { readonly state: Ended }>> {
+  const notice = (text: string): void => show(output, json, { tone: 'warning', text });
+  const log = await SupervisorLogReader.open(run.paths.log);
+  const echo = createEcho(output, notice);
+  const shown = new Set<string>();
+  const newest = (await attemptDirs(run.dir)).at(-1);
+  for (const dir of await attemptDirs(run.dir)) shown.add(dir);
+  if (newest !== undefined) {
+    const { out, err } = attemptFiles(newest);
+    echo.follow(newest, {
+      out: await lastLinesOffset(out, linesBefore),
+      err: await lastLinesOffset(err, linesBefore),
+    });
+  }
+  let attachedTo: Supervisor | undefined;
+  for (let takeOvers = 0; !left.aborted;) {
+    // asked first: what is written before a supervisor goes is read then
+    const looked = await look(run);
+    if (!looked.ok) return looked;
+    const { active, supervisor } = looked.value;
+    for (const dir of await attemptDirs(run.dir)) {
+      if (shown.has(dir)) continue;
+      shown.add(dir);
+      echo.follow(dir);
+    }
+    for (const { time, message, tone = 'note', summary } of await log.read()) {
+      if (summary !== true) show(output, json, { tone: tone as Tone, text: message }, time);
+    }
+    if (active && supervisor && supervisor.pid !== attachedTo?.pid) {
+      attachedTo = supervisor;
+      greet(run, supervisor, output, json);
+    }
+    if (!active) {
+      // once more, since what it wrote last is only there for certain now
+      const last = await look(run);
+      if (!last.ok) return last;
+      if (last.value.active) continue;
+      if (last.value.record?.state.name === 'ended') {
+        await echo.finish(patienceMs);
+        return ok({ ...last.value.record, state: last.value.record.state });
+      }
+      if (supervisor?.where === 'other-host' || supervisor?.where === 'other-namespace') {
+        return elsewhere(run, supervisor);
+      }
+      if (++takeOvers > mostTakeOvers) return keepsDying(run);
+      notice(`run ${run.name} has no supervisor${attachedTo ? ' any more' : ''}; starting one`);
+      const started = await takeOver(run);
+      if (!started.ok) return started;
+    }
+    await sleep(pollMs);
+  }
+  // whoever waits for us has been told to go
+  return await new Promise(() => undefined);
+}
+
+/** Another one that took it over at the same instant is as good as ours. */
+async function takeOver(run: Run): Promise<Result<unknown>> {
+  const stateDir = path.resolve(run.dir, '..', '..');
+  // what it says comes by its log
+  const started = await startDetached(['resume', run.name, '--state-dir', stateDir], () => undefined);
+  if (started.ok || started.error.exit !== exitStatus.busy) return started;
+  const found = await look(run);
+  return found.ok && found.value.active ? found : started;
+}
+
+const elsewhere = (run: Run, supervisor: Supervisor): Result<never> =>
+  fail(
+    `the supervisor of run ${run.name} (pid ${supervisor.pid}${describePlace(supervisor)}) is not heard of any more; ` +
+      `see to it there, or go on with the run here by "trainguard resume ${run.name}"`,
+    exitStatus.busy,
+  );
+
+const keepsDying = (run: Run): Result<never> =>
+  fail(`the supervisors of run ${run.name} keep dying; ${run.paths.log} may say why`, exitStatus.internal);
+
+function greet(run: Run, supervisor: Supervisor, output: Output, json: boolean): void {
+  const { pid, host } = supervisor;
+  const where = describePlace(supervisor);
+  const follow = where === '' ? '' : '; its files are followed from here';
+  const text = `attached to run ${run.name} (supervisor ${pid}${where}${follow}); Ctrl-C detaches`;
+  output.say([{ tone: 'start', text }]);
+  if (json) output.json({ type: 'attached', run: run.name, pid, host });
+}
+
+function show(output: Output, json: boolean, line: Line, at = new Date().toISOString()): void {
+  output.say([line]);
+  if (json) output.json({ type: 'said', at, ...line });
+}
+
+function tellEnd(run: Run, record: StateRecord | undefined, output: Output, json: boolean): void {
+  if (record?.state.name !== 'ended') return;
+  const { state } = record;
+  output.say(summarizeRun(state, run.dir));
+  if (!json) return;
+  const { outcome, exitCode } = state;
+  output.json({ type: 'summary', outcome, exitCode, run: viewRun({ ...record, run: run.name }, false) });
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
+}
