@@ -97,6 +97,7 @@ export function buildProgram(done: (status: number) => void): Command {
 
   verb(program, 'stop', 'stop a run, letting it finish a save')
     .argument('[run]')
+    .option('--after-checkpoint', 'once its next checkpoint is complete')
     .option('--dry-run', 'say what would be stopped')
     .action(async (name: string | undefined, options: import('./commands/stop.js').StopOptions) => {
       const { stop } = await import('./commands/stop.js');

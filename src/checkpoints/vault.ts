@@ -108,8 +108,12 @@ async function removeIfEmpty(vault: string): Promise<void> {
   }
 }
 
+/** What the probes of {@link placeVault} are called. */
+export const probeName = 'trainguard-probe';
+
 async function probe(dir: string, vault: string): Promise<void> {
-  const name = `.trainguard-probe-${process.pid}-${randomBytes(4).toString('hex')}`;
+  // a temporary file by its name: what a killed process leaves is swept
+  const name = `.${probeName}.${process.pid}.${randomBytes(4).readUInt32LE()}.tmp`;
   const from = path.join(dir, name);
   const to = path.join(vault, name);
   await (await files.open(from, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600)).close();

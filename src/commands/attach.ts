@@ -8,7 +8,7 @@ import { describePlace } from '../report/describe-run.js';
 import type { Line, Tone } from '../report/narrate.js';
 import { type StateRecord, viewRun } from '../report/status-view.js';
 import { summarizeRun } from '../report/summary.js';
-import type { Run } from '../runs/run-dir.js';
+import { readState, type Run } from '../runs/run-dir.js';
 import { SupervisorLogReader } from '../runs/supervisor-log-reader.js';
 import { lastLinesOffset } from '../util/os/last-lines.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
@@ -45,7 +45,8 @@ export async function attach(name: string | undefined, options: AttachOptions): 
   const run = found.value;
   const first = await look(run);
   if (!first.ok) return refuse(first.error, json);
-  const { active, record } = first.value;
+  const record = await readState<StateRecord>(run.paths.state);
+  if (!first.value.active && !record.ok) return refuse(record.error, json);
 
   const left = new AbortController();
   const output = createOutput(options, () => left.abort());
@@ -60,9 +61,9 @@ export async function attach(name: string | undefined, options: AttachOptions): 
     process.exit(exitStatus.done);
   };
 
-  if (!active && record?.state.name === 'ended') {
-    tellEnd(run, record, output, json);
-    if (record.state.outcome !== 'completed') {
+  if (!first.value.active && record.ok && record.value?.state.name === 'ended') {
+    tellEnd(run, record.value, output, json);
+    if (record.value.state.outcome !== 'completed') {
       const text = `trainguard resume ${callArguments(run.name, options)} goes on with it`;
       output.say([{ tone: 'detail', text }]);
     }
@@ -71,10 +72,10 @@ export async function attach(name: string | undefined, options: AttachOptions): 
 
   const watched = await Promise.race([follow(run, output, json, left.signal), aborted(left.signal)]);
   if (watched === undefined) return detached();
-  if (!watched.ok) return refuse(watched.error, json);
-  tellEnd(run, watched.value, output, json);
+  if (watched.ok) tellEnd(run, watched.value, output, json);
+  const status = watched.ok ? watched.value.state.exitCode : refuse(watched.error, json);
   await output.finish(patienceMs);
-  process.exit(watched.value.state.exitCode);
+  process.exit(status);
 }
 
 /** Shows the run, from its last lines on, until it has ended. */
@@ -117,12 +118,11 @@ async function follow(
     }
     if (!active) {
       // once more, since what it wrote last is only there for certain now
-      const last = await look(run);
-      if (!last.ok) return last;
-      if (last.value.active) continue;
-      if (last.value.record?.state.name === 'ended') {
+      const record = await readState<StateRecord>(run.paths.state);
+      if (!record.ok) return record;
+      if (record.value?.state.name === 'ended') {
         await echo.finish(patienceMs);
-        return ok({ ...last.value.record, state: last.value.record.state });
+        return ok({ ...record.value, state: record.value.state });
       }
       if (supervisor?.where === 'other-host' || supervisor?.where === 'other-namespace') {
         return elsewhere(run, supervisor);

@@ -1,7 +1,8 @@
+import path from 'node:path';
 import { attemptFiles } from '../engines/local/attempt-files.js';
-import { findLivingWorker, readStatus } from '../engines/local/launch-record.js';
+import { attemptDirs, findLivingWorker, readMain, readStatus } from '../engines/local/launch-record.js';
 import type { StateRecord } from '../report/status-view.js';
-import { attemptDirOf, type Run } from '../runs/run-dir.js';
+import type { Run } from '../runs/run-dir.js';
 import { formatDuration } from '../util/duration.js';
 import { freshForMs, isFresh, thisPlace, whereIs } from '../util/os/lock-owner.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
@@ -33,8 +34,12 @@ export async function mayGoOnHere(
         `(if that host is gone, try again in ${freshForMs / 60_000} minutes)`,
     );
   }
-  const dir = attemptDirOf(run.dir, state.ledger.attempt);
-  if (!('pid' in state) || readStatus(dir) !== undefined) return ok(undefined);
+  // the attempt under way, or one that state.json had not yet heard of; before it is launched it has no folder
+  const dir = (await attemptDirs(run.dir)).at(-1) ?? '';
+  const worker = readMain(dir);
+  if (!worker || Number(path.basename(dir)) < state.ledger.attempt || readStatus(dir) !== undefined) {
+    return ok(undefined);
+  }
   if (where === 'other-namespace') {
     const living = await findLivingWorker(run.dir);
     if (living) {
@@ -48,10 +53,10 @@ export async function mayGoOnHere(
   if (isFresh(now - lastOutput)) {
     return busy(
       `${gone}, but its worker there still writes (${ago(lastOutput)}); ` +
-        `wait until it is done, or end it there with "kill ${state.pid}", then run again`,
+        `wait until it is done, or end it there with "kill ${worker.pid}", then run again`,
     );
   }
-  return ok(`${gone}; its worker there (pid ${state.pid}) is silent too: should it live after all, end it`);
+  return ok(`${gone}; its worker there (pid ${worker.pid}) is silent too: should it live after all, end it`);
 }
 
 /** The kernel's own number for the first pid namespace (PROC_PID_INIT_INO). */

@@ -30,18 +30,27 @@ const sayEveryMs = 30_000;
 /** A supervisor of this host that does as it is told is not worth a word before, ms. */
 const patienceMs = 10_000;
 
+export interface StopWaiting {
+  /** Once the run's next checkpoint is complete. */
+  readonly afterCheckpoint?: boolean;
+  /** Is told what is waited for. */
+  readonly say?: (text: string) => void;
+}
+
 /**
  * Leaves the request, which its supervisor finds from any host, and waits, without a bound, until none holds the run.
- * @param say is told what is waited for
  * @returns a Problem if the supervisor went without having ended the run
  */
 export async function stopAndWait(
   run: Run,
-  say: (text: string) => void = (text) => process.stderr.write(`trainguard: ${text}\n`),
+  {
+    afterCheckpoint = false,
+    say = (text) => process.stderr.write(`trainguard: ${text}\n`),
+  }: StopWaiting = {},
 ): Promise<Result<void>> {
   const asked = await requestStop(run.dir, {
     by: `pid ${process.pid} on host ${os.hostname()}`,
-    afterCheckpoint: false,
+    afterCheckpoint,
     at: Date.now(),
   });
   if (!asked.ok) return asked;

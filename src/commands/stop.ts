@@ -7,6 +7,7 @@ import { look, notActive, stopAndWait } from './stop-wait.js';
 
 export interface StopOptions extends GlobalOptions {
   readonly dryRun?: true;
+  readonly afterCheckpoint?: true;
 }
 
 /** `trainguard stop [run]`: asks the run's supervisor, wherever it is, to stop it gracefully, and waits until it has. */
@@ -22,17 +23,33 @@ export async function stop(name: string | undefined, options: StopOptions): Prom
     else if (!options.quiet) process.stdout.write(`${text}\n`);
     return exitStatus.done;
   };
-  const { active, supervisor } = found.value;
+  const { active, supervisor, record } = found.value;
   if (!active) {
     const known = await notActive(found.value);
     if (!known.ok) return refuse(known.error, json);
     return tell(`run ${run.name} is not active; there is nothing to stop`, false);
   }
+  const afterCheckpoint = options.afterCheckpoint === true;
+  if (afterCheckpoint && record && record.settings.checkpointDir === undefined) {
+    const text = `run ${run.name} has no checkpoint folder, so none will be seen to be complete; stop it without --after-checkpoint`;
+    return refuse({ message: text, exit: exitStatus.usage }, json);
+  }
+  const when = afterCheckpoint ? ' once its next checkpoint is complete' : '';
   if (options.dryRun) {
     const who = supervisor ? `${supervisor.pid}${describePlace(supervisor)}` : '?';
-    return tell(`would stop run ${run.name} (supervisor ${who})`, false);
+    return tell(`would stop run ${run.name}${when} (supervisor ${who})`, false);
   }
-  const stopped = await stopAndWait(run);
+  if (afterCheckpoint && !json && !options.quiet) {
+    process.stdout.write(
+      `asked run ${run.name} to stop${when}; another stop without --after-checkpoint stops it now\n`,
+    );
+  }
+  const stopped = await stopAndWait(run, { afterCheckpoint });
   if (!stopped.ok) return refuse(stopped.error, json);
+  const left = await look(run);
+  const end = left.ok ? left.value.record?.state : undefined;
+  if (end?.name === 'ended' && (end.outcome === 'completed' || end.outcome === 'failed')) {
+    return tell(`run ${run.name} ${end.outcome} before it was stopped`, false);
+  }
   return tell(`run ${run.name} is stopped`, true);
 }

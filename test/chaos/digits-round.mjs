@@ -12,10 +12,10 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
 export const trainguard = process.env.TRAINGUARD_BIN ?? path.join(root, 'bin/trainguard.js');
 
 export const python = findPython();
-export const steps = 60;
+export const steps = 80;
 export const trainerCommand = [
   ...[python, path.join(root, 'fixtures/trainers/digits.py'), '--steps', String(steps)],
-  ...['--save-every', '10', '--step-time', '0.005', '--phases'],
+  ...['--save-every', '10', '--step-time', '0.01', '--phases'],
 ];
 
 /** Longer than any round takes on a machine at work, ms. */

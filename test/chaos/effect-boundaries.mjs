@@ -14,9 +14,9 @@ const tries = 3;
 
 const faults = [
   { fault: 'crash', step: 15 },
-  { fault: 'torn', step: 28 },
-  { fault: 'nan', step: 37 },
-  { fault: 'hang', step: 46 },
+  { fault: 'torn', step: 33 },
+  { fault: 'nan', step: 47 },
+  { fault: 'hang', step: 64 },
 ];
 const scenarios = { 'first supervisor': async () => undefined, 'one that adopts': killedWhileTraining };
 

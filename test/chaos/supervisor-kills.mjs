@@ -10,7 +10,10 @@ const digest = undisturbedDigest();
 console.log(`seed ${seed}, undisturbed digest ${digest}`);
 
 /** How long a run takes for each attempt, ms; learnt as they go, so that kills fall all over a run. */
-let attemptMs = 800;
+let attemptMs = 1500;
+/** A supervisor's own beginning, which gets a share of the kills of its own, ms. */
+const beginningMs = 700;
+const beginningShare = 0.2;
 const seen = new Map();
 let kills = 0;
 let adopted = 0;
@@ -57,12 +60,14 @@ function planOf(random) {
 /** One round: the first supervisor is killed for certain, the next ones in some rounds. */
 async function killedRound(faults, random) {
   const attempts = faults.length + 1;
+  const early = random() < beginningShare;
   for (let share = random(); ; share *= 0.7) {
     const round = new Round(faults);
     try {
       const startedAt = Date.now();
       let supervisor = round.start();
-      if (!(await killAfter(round, supervisor, 100 + share * attempts * attemptMs))) {
+      const delayMs = share * (early ? beginningMs : attempts * attemptMs) + (early ? 0 : beginningMs / 2);
+      if (!(await killAfter(round, supervisor, delayMs))) {
         round.check(supervisor.status, digest);
         round.remove(); // it was over before: again, and earlier
         continue;
@@ -70,12 +75,12 @@ async function killedRound(faults, random) {
       const more = [0.6, 0.9].filter((bound) => random() > bound).length;
       for (let again = 0; again < more; again++) {
         supervisor = round.start();
-        const within = random() < 0.5 ? 700 : attempts * attemptMs;
+        const within = random() < 0.5 ? 2 * beginningMs : attempts * attemptMs;
         if (!(await killAfter(round, supervisor, random() * within))) break;
       }
       if (supervisor.status === 'SIGKILL') supervisor = round.start();
       round.check(await round.end(supervisor), digest);
-      const tookMs = Date.now() - startedAt - 500 * round.killed.length;
+      const tookMs = Date.now() - startedAt - (beginningMs / 2) * (1 + round.killed.length);
       attemptMs += 0.1 * (tookMs / round.attempts().length - attemptMs);
       return round;
     } catch (error) {

@@ -87,11 +87,12 @@ test('opening a folder and judging it, each change to the disk failing in each w
       await opened.value.close();
       return seen;
     },
-    async ({ stage: one, value: seen, error, crashed }) => {
+    async ({ stage: one, value: seen, error, crashed, fault }) => {
       assert.equal(error, undefined, 'a Problem is answered, not thrown');
       if (!crashed) sentence(seen);
       one.notices.length = 0;
       const store = value(await one.reopen());
+      assert.deepEqual(value(await store.recover()), []);
       const { checkpoints } = value(await store.inspect({ live: false, budgetMs: 60_000 }));
       assert.deepEqual(
         told(checkpoints),
@@ -105,10 +106,12 @@ test('opening a folder and judging it, each change to the disk failing in each w
         [],
         'nothing half-written',
       );
-      assert.deepEqual(
-        readdirSync(one.dir).filter((name) => name.startsWith('.')),
-        [],
-      );
+      // only where its place is read-only does the vault go elsewhere
+      if (fault !== 'EROFS')
+        assert.deepEqual(
+          readdirSync(one.dir).filter((name) => name.startsWith('.')),
+          [],
+        );
     },
   );
   assert.ok(cases >= 60, `only ${cases}`);

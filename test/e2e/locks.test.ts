@@ -37,9 +37,14 @@ function supervise(t: TestContext, { cwd, within, flags = [], command = waiting(
   return runProgram(t, withinOr(within, argv), { cwd });
 }
 
-async function superviseUntilLaunched(t: TestContext, options: Options): Promise<Running> {
+/** The same, once its state says that it is at work. */
+async function superviseUntilRunning(t: TestContext, options: Options): Promise<Running> {
   const run = supervise(t, options);
   await run.untilStdout(/"type":"launched"/);
+  const at = options.flags?.indexOf('--state-dir') ?? -1;
+  const stateDir = path.resolve(options.cwd, at < 0 ? '.trainguard' : (options.flags?.[at + 1] ?? ''));
+  const file = path.join(stateDir, 'runs', 'one', 'state.json');
+  await eventually(() => /"name":"running"/.test(readFileSync(file, 'utf8')), 'a state that says running');
   return run;
 }
 
@@ -114,7 +119,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
   ] as const) {
     test(`${what} in another network namespace`, needs('--net'), async (t) => {
       const cwd = tempDir(t);
-      const run = await superviseUntilLaunched(t, { cwd, within: holder });
+      const run = await superviseUntilRunning(t, { cwd, within: holder });
       const second = await supervise(t, { cwd, within: comer }).done;
       assertBusy(
         second,
@@ -136,7 +141,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     const ended: Ended[] = [];
     for (const one of crowd) void one.done.then((end) => ended.push(end));
     await eventually(() => ended.length === crowd.length - 1, 'the end of all but one', 45_000);
-    const winner = crowd.find((one) => /"type":"launched"/.test(one.stdout));
+    const winner = crowd.find((one) => one.stdout !== '');
     for (const end of ended) assertBusy(end, new RegExp(`already supervised by pid ${winner?.pid} `));
     letGo(cwd);
     assert.equal((await winner?.done)?.code, 0);
@@ -148,7 +153,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     needs('-n', '-pf'),
     async (t) => {
       const cwd = tempDir(t);
-      const run = await superviseUntilLaunched(t, { cwd, within: otherPids });
+      const run = await superviseUntilRunning(t, { cwd, within: otherPids });
       const second = await supervise(t, { cwd }).done;
       assertBusy(second, /run one is already supervised by pid 1 in another pid namespace on host /);
       const { state, supervisor } = await viewOf(t, cwd);
@@ -162,7 +167,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
 
   test('a pid namespace that is gone holds nothing', needs('-n', '-pf'), async (t) => {
     const cwd = tempDir(t);
-    const run = await superviseUntilLaunched(t, { cwd, within: otherPids });
+    const run = await superviseUntilRunning(t, { cwd, within: otherPids });
     // unshare is told to take the supervisor, its first process, along, and so the namespace
     run.kill('SIGKILL');
     await run.done;
@@ -183,7 +188,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     async (t) => {
       const cwd = tempDir(t);
       const script = '"$@" & wait; until [ -e over ]; do sleep 0.02; done';
-      const run = await superviseUntilLaunched(t, { cwd, within: [...otherPids, 'sh', '-c', script, 'sh'] });
+      const run = await superviseUntilRunning(t, { cwd, within: [...otherPids, 'sh', '-c', script, 'sh'] });
       const supervisor = childOf(childOf(run.pid));
       process.kill(supervisor, 'SIGKILL');
       await eventually(() => !processAlive(supervisor), 'the end of the supervisor');
@@ -210,7 +215,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
 
   test('a stopped supervisor still holds its run, and stop says what it waits for', async (t) => {
     const cwd = tempDir(t);
-    const run = await superviseUntilLaunched(t, { cwd });
+    const run = await superviseUntilRunning(t, { cwd });
     run.kill('SIGSTOP');
     assertBusy(await supervise(t, { cwd }).done, new RegExp(`already supervised by pid ${run.pid} `));
     const { active, state } = await viewOf(t, cwd);
@@ -226,7 +231,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
 
   test('killed with its worker, it leaves nothing that holds the next', async (t) => {
     const cwd = tempDir(t);
-    const run = await superviseUntilLaunched(t, { cwd });
+    const run = await superviseUntilRunning(t, { cwd });
     const worker = (await viewOf(t, cwd)).pid!;
     run.kill('SIGKILL');
     process.kill(worker, 'SIGKILL');
@@ -243,12 +248,12 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
       const cwd = tempDir(t);
       const long = path.join(cwd, 'x'.repeat(120), 'y'.repeat(120));
       const [a, b] = [path.join(long, 'a'), path.join(long, 'b')];
-      const run = await superviseUntilLaunched(t, { cwd, within: otherNet, flags: ['--state-dir', a] });
+      const run = await superviseUntilRunning(t, { cwd, within: otherNet, flags: ['--state-dir', a] });
       assertBusy(
         await supervise(t, { cwd, flags: ['--state-dir', a] }).done,
         new RegExp(`by pid ${run.pid} `),
       );
-      const other = await superviseUntilLaunched(t, { cwd, flags: ['--state-dir', b] });
+      const other = await superviseUntilRunning(t, { cwd, flags: ['--state-dir', b] });
       letGo(cwd);
       assert.deepEqual([(await run.done).code, (await other.done).code], [0, 0]);
     },
@@ -259,7 +264,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     mkdirSync(path.join(cwd, 'state'));
     mkdirSync(path.join(cwd, 'mounted'));
     symlinkSync('state', path.join(cwd, 'link'));
-    const run = await superviseUntilLaunched(t, { cwd, flags: ['--state-dir', 'state'] });
+    const run = await superviseUntilRunning(t, { cwd, flags: ['--state-dir', 'state'] });
     const named = new RegExp(`already supervised by pid ${run.pid} `);
     assertBusy(await supervise(t, { cwd, flags: ['--state-dir', 'link'] }).done, named);
     const mount = ['unshare', '--mount', 'sh', '-c', 'mount --bind state mounted && exec "$@"', 'sh'];
@@ -277,7 +282,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
       const script =
         'mount --bind .trainguard .trainguard && mount -o remount,bind,ro .trainguard && exec "$@"';
       const readOnly = ['unshare', '--mount', 'sh', '-c', script, 'sh'];
-      const run = await superviseUntilLaunched(t, { cwd });
+      const run = await superviseUntilRunning(t, { cwd });
       const seen = await ask(t, cwd, ['status', '--json'], readOnly);
       assert.equal((JSON.parse(seen.stdout) as { runs: View[] }).runs[0]?.state, 'running');
       assertBusy(await supervise(t, { cwd, within: readOnly }).done, /already supervised by pid/);
@@ -323,7 +328,7 @@ describe('one run a checkpoint folder', { concurrency: 2 }, () => {
       test(`${second} while ${first} is in use, from ${states}`, async (t) => {
         const cwd = tempDir(t);
         mkdirSync(path.join(cwd, 'ckpts', 'sub'), { recursive: true });
-        const run = await superviseUntilLaunched(t, { cwd, flags: ['--checkpoint-dir', first] });
+        const run = await superviseUntilRunning(t, { cwd, flags: ['--checkpoint-dir', first] });
         const elsewhere = states.startsWith('different') ? ['--state-dir', 'elsewhere'] : [];
         const flags = ['--name', 'two', '--checkpoint-dir', second, ...elsewhere];
         const refused = await supervise(t, { cwd, flags }).done;
@@ -344,7 +349,7 @@ describe('one run a checkpoint folder', { concurrency: 2 }, () => {
     mkdirSync(path.join(cwd, 'data', 'ckpts'), { recursive: true });
     mkdirSync(path.join(cwd, 'mounted'));
     symlinkSync('data/ckpts', path.join(cwd, 'link'));
-    const run = await superviseUntilLaunched(t, { cwd, flags: ['--checkpoint-dir', 'data/ckpts'] });
+    const run = await superviseUntilRunning(t, { cwd, flags: ['--checkpoint-dir', 'data/ckpts'] });
     const named = new RegExp(`in use by run one \\(pid ${run.pid} on host`);
     const two = (dir: string): readonly string[] => ['--name', 'two', '--checkpoint-dir', dir];
     assertBusy(await supervise(t, { cwd, flags: two('link') }).done, named);
@@ -359,7 +364,7 @@ describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--
   /** A run that another host supervises, seen from here by a shared folder only. */
   async function onOtherHost(t: TestContext): Promise<{ readonly cwd: string; readonly run: Running }> {
     const cwd = tempDir(t);
-    const run = await superviseUntilLaunched(t, { cwd, within: otherHost });
+    const run = await superviseUntilRunning(t, { cwd, within: otherHost });
     cutSockets(cwd);
     return { cwd, run };
   }
@@ -397,7 +402,7 @@ describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--
       await supervise(t, { cwd }).done,
       new RegExp(`already supervised by pid ${run.pid} on host node17, which wrote its state .* ago`),
     );
-    const rollback = await ask(t, cwd, ['rollback', '--to', 'latest', '--checkpoint-dir', '.']);
+    const rollback = await ask(t, cwd, ['rollback', 'one', '--to', 'latest', '--checkpoint-dir', '.']);
     assert.equal(rollback.code, 75, rollback.stderr);
     const stop = await ask(t, cwd, ['stop', '--json']);
     assert.equal((JSON.parse(stop.stdout) as { stopped: boolean }).stopped, true, stop.stderr);
@@ -438,7 +443,10 @@ describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--
       await supervise(t, { cwd }).done,
       new RegExp(`node17\\) was last heard of .* its worker there still writes .*"kill ${worker}"`),
     );
+    // as with its host: nobody writes down how it ended
+    process.kill(readStat(worker!)!.ppid, 'SIGKILL');
     process.kill(worker!, 'SIGKILL');
+    await eventually(() => !processAlive(worker!), 'the end of the worker');
     age(cwd);
     letGo(cwd);
     const next = await supervise(t, { cwd }).done;

@@ -10,7 +10,7 @@ import { root } from '../support/root.js';
 import { runCli, runProgram, type Running } from '../support/run-cli.js';
 import { tempDir } from '../support/temp-dir.js';
 import { digestOf } from '../support/digits.js';
-import { digits, guard, quickly, statusOf, summaryOf } from './kit.js';
+import { checkpointsIn, digits, guard, quickly, statusOf, summaryOf } from './kit.js';
 
 const trainguard = [process.execPath, path.join(root, 'bin', 'trainguard.js')] as const;
 const LENGTH = ['--steps', '40', '--save-every', '10'] as const;
@@ -89,6 +89,35 @@ describe('stopping a run', { concurrency: 3 }, () => {
     const again = await runCli(t, ['stop', '--json'], { cwd }).done;
     assert.equal(again.code, 0);
     assert.equal((JSON.parse(again.stdout) as { stopped: boolean }).stopped, false);
+  });
+
+  test('trainguard stop --after-checkpoint lets the next one become complete first, so nothing is lost', async (t) => {
+    const cwd = tempDir(t);
+    const length = ['--steps', '600', '--save-every', '50'] as const;
+    const run = guard(t, digits(...length, '--step-time', '0.02'), { cwd });
+    await run.untilStderr(/^heartbeat step=3 /m);
+    const stopped = await runCli(t, ['stop', '--after-checkpoint'], { cwd }).done;
+    assert.match(stopped.stdout, /^asked run digits to stop once .*\nrun digits is stopped\n$/);
+    assert.equal((await run.done).code, 143);
+    const [first, newest] = [checkpointsIn(cwd)[0], checkpointsIn(cwd).at(-1)];
+    assert.equal(first, 'step-000050.npz');
+    assert.notEqual(newest, 'step-000600.npz', 'it did not wait for the end');
+    const again = await guard(t, digits(...length), { cwd }).done;
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stderr, new RegExp(`^resumed from .*${newest}`, 'm'));
+  });
+
+  test('stop --after-checkpoint of a run without a checkpoint folder says so, and stops nothing', async (t) => {
+    const cwd = tempDir(t);
+    const stage = await PuppetStage.create(t);
+    const run = runCli(t, ['run', '--json', '--name', 'play', '--', ...stage.command], { cwd });
+    const worker = await stage.next();
+    await run.untilStdout(/"type":"launched"/);
+    const refused = await runCli(t, ['stop', '--after-checkpoint'], { cwd }).done;
+    assert.equal(refused.code, 64);
+    assert.match(refused.stderr, /has no checkpoint folder/);
+    await worker.exit(0);
+    assert.equal((await run.done).code, 0);
   });
 
   test('while it waits for a retry there is no next attempt', async (t) => {

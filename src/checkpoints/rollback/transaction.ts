@@ -2,7 +2,7 @@ import path from 'node:path';
 import { stampOf } from '../../util/os/dir-walk.js';
 import { errorCode, errorText, files, sweepTemporaries, syncDir } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
-import { inVault } from '../vault.js';
+import { inVault, probeName } from '../vault.js';
 import { closeIntent, commitIntent, newTx, openIntents, type Intent, type Move } from './journal.js';
 
 export interface RollbackPlace {
@@ -59,6 +59,7 @@ export async function finishRollbacks(place: RollbackPlace): Promise<Result<read
   try {
     for (const folder of ['.', inVault.manifests, inVault.journal])
       await sweepTemporaries(path.join(place.vault, folder));
+    await sweepTemporaries(place.dir, probeName);
     const intents = await openIntents(place.vault);
     if (!intents.ok) return intents;
     const finished: Applied[] = [];

@@ -61,11 +61,13 @@ export async function writeFileAtomic(
 /**
  * Removes what {@link writeFileAtomic} of a killed process left in a folder. Nobody else may be writing in it. What
  * cannot be removed is left: it harms nobody.
+ * @param of only those of files whose names begin so
  */
-export async function sweepTemporaries(dir: string): Promise<void> {
+export async function sweepTemporaries(dir: string, of = ''): Promise<void> {
   try {
     for (const name of await fs.readdir(dir))
-      if (/^\..+\.\d+\.\d+\.tmp$/.test(name)) await files.unlink(path.join(dir, name));
+      if (name.startsWith(`.${of}`) && /^\..+\.\d+\.\d+\.tmp$/.test(name))
+        await files.unlink(path.join(dir, name));
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
   }
