@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { createLocalEngine } from '../../../src/engines/local/engine.js';
+import type { LocalWorker } from '../../../src/engines/local/worker.js';
+import type { LogOffsets } from '../../../src/supervisor/ports.js';
+import type { Result } from '../../../src/util/result.js';
+import { launch, lives, until, type Launched } from './support.js';
+
+interface Adopted {
+  readonly result: Result<LocalWorker | undefined>;
+  readonly lines: string[];
+}
+
+/** What a second supervisor makes of an attempt; the first one goes on watching, which nobody minds here. */
+async function adopt(
+  { attemptDir, cwd }: Launched,
+  offsets: LogOffsets = { out: 0, err: 0 },
+): Promise<Adopted> {
+  const lines: string[] = [];
+  const result = await createLocalEngine({ logsKeepAttemptBytes: 2 ** 30, graceMs: 5000 }).adopt(
+    { attemptDir, runId: path.basename(cwd), offsets },
+    { line: (text) => lines.push(text), notice: () => undefined, stuck: () => undefined },
+  );
+  return { result, lines };
+}
+
+async function adoptWorker(
+  launched: Launched,
+  offsets?: LogOffsets,
+): Promise<Adopted & { worker: LocalWorker }> {
+  const adopted = await adopt(launched, offsets);
+  assert.ok(adopted.result.ok && adopted.result.value);
+  return { ...adopted, worker: adopted.result.value };
+}
+
+const untilFile = (name: string): string => `while [ ! -e ${name} ]; do sleep 0.02; done`;
+
+describe('an attempt that an earlier supervisor launched', { concurrency: 4 }, () => {
+  test('alive: its lines go on where they were read to, its status comes from the file', async (t) => {
+    const launched = await launch(t, ['sh', '-c', `echo one; ${untilFile('on')}; echo two; exit 7`]);
+    await launched.said(/one/);
+    const { worker, lines } = await adoptWorker(launched, { out: 4, err: 0 });
+    assert.equal(worker.pid, launched.worker.pid);
+    writeFileSync(path.join(launched.cwd, 'on'), '');
+    assert.deepEqual(await worker.ended, { type: 'code', code: 7 });
+    assert.deepEqual(lines, ['two']);
+    assert.deepEqual(worker.offsets, { out: 8, err: 0 });
+  });
+
+  test('ended meanwhile: judged by what it left, its last lines included', async (t) => {
+    const launched = await launch(t, [
+      'sh',
+      '-c',
+      'echo one; echo "two without an end" | tr -d "\\n"; kill -9 $$',
+    ]);
+    await launched.worker.ended;
+    const { worker, lines } = await adoptWorker(launched, { out: 4, err: 0 });
+    assert.deepEqual(await worker.ended, { type: 'signal', signal: 'SIGKILL', number: 9 });
+    assert.deepEqual(lines, ['two without an end']);
+    assert.equal((await worker.hostFacts()).rebooted, undefined);
+  });
+
+  test('alive: it can be stopped, and leaves nothing behind', async (t) => {
+    const script = 'env -i setsid sh -c "echo $$; sleep 60" & echo on; wait';
+    const launched = await launch(t, ['sh', '-c', script]);
+    const grandchild = Number(await launched.said(/^(\d+)$/));
+    const { worker } = await adoptWorker(launched);
+    worker.stop({ signal: 'SIGTERM', graceMs: 2000, dumpStacks: false, preempted: false });
+    assert.deepEqual(await worker.ended, { type: 'signal', signal: 'SIGTERM', number: 15 });
+    assert.ok(!lives(grandchild));
+  });
+
+  test('its shim was killed: it is watched itself, and how it ended stays unknown', async (t) => {
+    const launched = await launch(t, ['sh', '-c', `echo $PPID; ${untilFile('on')}`]);
+    const shim = Number(await launched.said(/^\d+$/));
+    process.kill(shim, 'SIGKILL');
+    await until('the shim is gone', () => !lives(shim));
+    const { worker } = await adoptWorker(launched);
+    assert.ok(lives(worker.pid));
+    writeFileSync(path.join(launched.cwd, 'on'), '');
+    assert.deepEqual(await worker.ended, { type: 'unknown' });
+  });
+
+  test('of another boot: its pids name nobody here, whoever has them now is left alone', async (t) => {
+    const launched = await launch(t, ['sleep', '60']);
+    const file = path.join(launched.attemptDir, 'launch.json');
+    await until('it is named', () => existsSync(file));
+    const record = JSON.parse(readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, JSON.stringify({ ...record, bootId: 'another boot' }));
+    const { worker } = await adoptWorker(launched);
+    worker.kill();
+    assert.deepEqual(await worker.ended, { type: 'unknown' });
+    assert.equal((await worker.hostFacts()).rebooted, true);
+    assert.ok(lives(launched.worker.pid));
+  });
+
+  test('its folder is gone though it lives: nothing is guessed, its pid is named', async (t) => {
+    const launched = await launch(t, ['sh', '-c', 'echo on; exec sleep 60']);
+    await launched.said(/on/);
+    const aside = `${launched.attemptDir}.aside`;
+    renameSync(launched.attemptDir, aside);
+    const { result } = await adopt(launched);
+    renameSync(aside, launched.attemptDir);
+    assert.ok(!result.ok);
+    assert.equal(result.error.exit, 75);
+    assert.match(result.error.message, new RegExp(`pid (\\d+, )*${launched.worker.pid}\\b`));
+    assert.ok(lives(launched.worker.pid));
+  });
+});
+
+describe('a launch around which a supervisor died', () => {
+  const nothing = (t: TestContext): Promise<Launched> => launch(t, ['true']);
+
+  test('its folder was never made: it never started', async (t) => {
+    const launched = await nothing(t);
+    await launched.worker.ended;
+    const { result } = await adopt({ ...launched, attemptDir: path.join(launched.cwd, 'run/attempts/001') });
+    assert.deepEqual(result, { ok: true, value: undefined });
+  });
+
+  test('prepared and not begun: it is given up for good', async (t) => {
+    const launched = await nothing(t);
+    await launched.worker.ended;
+    const files = { pid: ' '.repeat(1024), exit: ' '.repeat(256) };
+    for (const [name, text] of Object.entries(files))
+      writeFileSync(path.join(launched.attemptDir, name), text);
+    mkdirSync(path.join(launched.attemptDir, 'go'));
+    const { result } = await adopt(launched);
+    assert.deepEqual(result, { ok: true, value: undefined });
+    assert.ok(!existsSync(path.join(launched.attemptDir, 'go')));
+  });
+});
