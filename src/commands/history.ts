@@ -25,8 +25,8 @@ export interface History {
   close(): Promise<void>;
 }
 
-/** A journal of more entries than this is folded into a snapshot when a run is taken up again. */
-const compactAbove = 2000;
+/** A journal of more entries than this is folded into a snapshot of what they come to. */
+const foldAbove = 2000;
 
 /**
  * Opens a run's journal and replays it: the same events under the same policies give the same state. A journal that
@@ -55,20 +55,38 @@ export async function openHistory(
     const where = kept.value === undefined ? '' : ` (what is left of it is kept as ${kept.value})`;
     restored = `the journal ${file} lost its entries ${from + 1} to ${to}${where}; the run goes on from what state.json remembers`;
   }
+  let policy: Policy | undefined;
+  let now = state;
+  let length = lost ? 1 : entries.length;
+  /** A long past is taken out when it is, not when somebody waits for a start. What fails is tried again. */
+  const fold = async (more: number): Promise<void> => {
+    length += more;
+    if (length <= foldAbove || !policy) return;
+    const folded = await journal.compact([
+      { type: 'snapshot', state: now },
+      { type: 'policy', policy },
+    ]);
+    if (folded.ok) length = 2;
+  };
   return ok({
     state,
     get last() {
       return journal.last;
     },
     ...(restored !== undefined && { restored }),
-    async begin(policy) {
-      if (lost || entries.length <= compactAbove) return journal.append([{ type: 'policy', policy }]);
-      return journal.compact([
-        { type: 'snapshot', state },
-        { type: 'policy', policy },
-      ]);
+    async begin(next) {
+      policy = next;
+      const begun = await journal.append([{ type: 'policy', policy }]);
+      if (begun.ok) await fold(1);
+      return begun;
     },
-    append: (events) => journal.append(events.map((event) => ({ type: 'event', event }))),
+    async append(events) {
+      const written = await journal.append(events.map((event) => ({ type: 'event', event })));
+      if (!written.ok) return written;
+      for (const event of events) if (policy) now = transition(policy, now, event).state;
+      if (events.length > 0) await fold(events.length);
+      return written;
+    },
     close: () => journal.close(),
   });
 }

@@ -66,14 +66,22 @@ function openStream(name: 'stdout' | 'stderr', lost: (text: string) => void): St
   let gone = false;
   let backlog = 0;
   let lastWrite: Promise<void> = Promise.resolve();
-  let release: () => void = () => undefined;
-  const over = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  /** Who waits for a write. (A race against one promise of the stream's end would keep every write ever made.) */
+  const waiting = new Set<() => void>();
+  const unlessLost = (written: Promise<void>): Promise<void> =>
+    new Promise((resolve) => {
+      const done = (): void => {
+        waiting.delete(done);
+        resolve();
+      };
+      waiting.add(done);
+      if (gone) done();
+      else void written.then(done);
+    });
   const lose = (why: string): void => {
     if (gone) return;
     gone = true;
-    release();
+    for (const done of waiting) done();
     lost(`${name} is gone (${why}); going on without it`);
   };
   const terminal = openTerminalWriter(name === 'stdout' ? 1 : 2);
@@ -94,9 +102,9 @@ function openStream(name: 'stdout' | 'stderr', lost: (text: string) => void): St
         backlog -= chunk.length;
       });
       lastWrite = written;
-      return Promise.race([written, over]);
+      return unlessLost(written);
     },
-    drained: () => Promise.race([lastWrite, over]),
+    drained: () => unlessLost(lastWrite),
   };
 }
 

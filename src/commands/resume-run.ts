@@ -14,8 +14,9 @@ export type ResumeOptions = Omit<RunOptions, 'name'>;
 /** `trainguard resume [run]`: launches again what is on record, as it was launched then, whatever shell this is. */
 export async function resumeRun(name: string | undefined, options: ResumeOptions): Promise<number> {
   const json = options.json === true;
+  const tether = openTether(options.detached);
   const turnDown = (problem: Problem): number => {
-    if (options.detached !== undefined) openTether(options.detached).say({ type: 'refused', problem });
+    tether?.say({ type: 'refused', problem });
     return refuse(problem, json);
   };
   const found = await chosenRun(name, options);
@@ -37,6 +38,6 @@ export async function resumeRun(name: string | undefined, options: ResumeOptions
       name: found.value.name,
       stateDir: path.resolve(found.value.dir, '..', '..'),
     },
-    { record: record.value, troubles: relived.value },
+    { record: record.value, troubles: relived.value, tether },
   );
 }

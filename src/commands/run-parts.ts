@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createLocalEngine } from '../engines/local/engine.js';
 import { type LogsKeep as Keep, pruneLogs } from '../engines/local/log-prune.js';
 import { classify } from '../failure/classify.js';
@@ -66,11 +67,9 @@ export async function wire(
   if (!metrics.ok) return metrics;
   const metricsFile = metrics.value;
   const inheritance = inheritanceOf(history.state, held.last);
-  const stateFile = new StateFile<StateRecord>(run.paths.state, systemClock, (problem) => {
-    report.notice(problem.message);
-    // the folder may have been deleted under us: the journal, which would notice only at the next event, puts it back
-    if (problem.code === 'ENOENT') void history.append([]);
-  });
+  const stateFile = new StateFile<StateRecord>(run.paths.state, systemClock, (problem) =>
+    report.notice(problem.message),
+  );
   const begun = await history.begin(plan.policy);
   if (!begun.ok) return begun;
   const settings = settingsOf(plan, held);
@@ -133,6 +132,7 @@ export async function wire(
     },
     notice: (text) => report.notice(text),
     async takeStopRequest() {
+      await putBack();
       const request = await takeStopRequest(run.dir, systemClock.now());
       if (!request.ok && !requestsFailing) report.notice(request.error.message);
       requestsFailing = !request.ok;
@@ -152,6 +152,13 @@ export async function wire(
     const written = await metricsFile.flush();
     if (!written.ok && !metricsFailing) report.notice(written.error.message);
     metricsFailing = !written.ok;
+  }
+
+  /** A run's folder that was deleted is made anew at once, not at the next event: status looks there. */
+  async function putBack(): Promise<void> {
+    if (existsSync(run.paths.journal)) return;
+    const back = await history.append([]);
+    if (back.ok && live) parts.publish(live);
   }
 
   function prune(): void {

@@ -12,7 +12,6 @@ import { supervise } from '../supervisor/supervise.js';
 import type { Happening } from '../supervisor/parts.js';
 import { maskArgv } from '../util/mask.js';
 import { exitStatus, type Problem } from '../util/result.js';
-import { detach } from './detach.js';
 import { doneAlready } from './done-already.js';
 import { describePlan } from './dry-run.js';
 import { inheritanceOf } from './inheritance.js';
@@ -24,7 +23,7 @@ import { systemClock, wire } from './run-parts.js';
 import { planRun } from './plan-run.js';
 import { listenToSignals } from './signals.js';
 import { takeUp } from './take-up.js';
-import { openTether, tetherOutput } from './tether.js';
+import { openTether, type Tether, tetherOutput } from './tether.js';
 
 export interface RunOptions extends GlobalOptions, LaunchFlags {
   readonly config?: string;
@@ -43,6 +42,7 @@ export interface Relaunch {
   readonly record: LaunchRecord;
   /** What of its circumstances could not be had again. */
   readonly troubles: readonly string[];
+  readonly tether: Tether | undefined;
 }
 
 /** How long a terminal that stands still is waited for at the end, ms. */
@@ -61,11 +61,12 @@ export async function run(
   again?: Relaunch,
 ): Promise<number> {
   if (options.detach && options.detached === undefined && !options.dryRun) {
+    const { detach } = await import('./detach.js');
     return detach(process.argv.slice(2), options);
   }
   boundMemory();
   const json = options.json === true;
-  const tether = options.detached === undefined ? undefined : openTether(options.detached);
+  const tether = again ? again.tether : openTether(options.detached);
   const turnDown = (problem: Problem): number => {
     tether?.say({ type: 'refused', problem });
     return refuse(problem, json);

@@ -28,8 +28,12 @@ export interface Tether {
   say(word: TetherWord): void;
 }
 
-/** @param openFiles what `--detached` says: the soft limit of open files before Node, or `same` */
-export function openTether(openFiles: string): Tether {
+/**
+ * @param openFiles what `--detached` says: the soft limit of open files before Node, or `same`
+ * @returns undefined if it says nothing: this is no detached supervisor
+ */
+export function openTether(openFiles: string | undefined): Tether | undefined {
+  if (openFiles === undefined) return undefined;
   if (/^\d+$/.test(openFiles)) setOpenFiles(Number(openFiles));
   let open = isSocket(tetherFd);
   return {

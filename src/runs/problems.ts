@@ -34,6 +34,8 @@ function wayOut(code: string): string {
     case 'ENOSPC':
     case 'EDQUOT':
       return 'free some space, or choose another --state-dir';
+    case 'ENOENT':
+      return 'its folder was moved or deleted';
     case 'ENOTDIR':
     case 'EEXIST':
       return 'something else stands where a folder is needed: move it away, or choose another --state-dir';

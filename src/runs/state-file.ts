@@ -8,6 +8,8 @@ export { readState } from './open-run.js';
 
 /** At most so often is state.json written, ms (DESIGN section 8). */
 const intervalMs = 1000;
+/** How often the last state is tried to be written, once an interval. */
+const lastTries = 5;
 
 /**
  * Reads state.json for the one who will write it: a damaged one is moved to `state.json.damaged-N`, as the journal has
@@ -59,9 +61,15 @@ export class StateFile<T extends object> {
     return this.#writing ?? (this.#wanted ? this.#write() : last);
   }
 
-  /** Writes what is left and stops. */
+  /** Writes what is left and stops. A disk that takes nothing right then is given some seconds. */
   async close(): Promise<Result<void>> {
-    const last = await this.flush();
+    let last = await this.flush();
+    for (let tries = 1; !last.ok && tries < lastTries; tries++) {
+      await new Promise<void>((resolve) => {
+        this.#clock.after(intervalMs, resolve);
+      });
+      last = await this.flush();
+    }
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     this.#wanted = undefined;

@@ -24,6 +24,7 @@ if (!(Number.isInteger(count) && count >= 40)) {
 /** What the fourth quarter may have more than the second. */
 const growthBound = 1.05;
 const failed = 3;
+const program = process.env.TRAINGUARD_BIN ?? trainguard;
 
 const dir = temporaryDir('attempts');
 const config = path.join(dir, 'recovery.config.json');
@@ -37,7 +38,7 @@ printMachine();
 const startedAt = wallMs();
 const child = spawn(
   process.execPath,
-  [trainguard, 'run', '--json', '--config', config, '--name', 'fails', '--', 'sh', '-c', `exit ${failed}`],
+  [program, 'run', '--json', '--config', config, '--name', 'fails', '--', 'sh', '-c', `exit ${failed}`],
   { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] },
 );
 let said = '';

@@ -24,11 +24,17 @@ const cache = process.env.TRAINGUARD_COMPARISON ?? path.join(homedir(), '.cache/
 const inVenv = (name) => path.join(cache, 'python/bin', name);
 const pm2 = path.join(cache, 'node_modules/pm2/bin/pm2');
 
-/** 20 ms and a bit a step: about 10 s; killed after the checkpoint of step 150. */
-const steps = 400;
+/** 20 ms and a bit a step, so that a trainer is at work for 10 s and more after the kill. */
+const steps = 650;
 const trainers = [
-  { every: 1, options: ['--log-every', '1', '--save-every', '50'] },
-  { every: 150, options: ['--log-every', '150', '--save-every', '150'] },
+  { every: 1, prints: 'every step', options: ['--log-every', '1', '--save-every', '50'] },
+  { every: 150, prints: 'every 150 steps', options: ['--log-every', '150', '--save-every', '150'] },
+  {
+    every: 1,
+    prints: 'every step, to a file of its own',
+    options: ['--log-every', '1', '--save-every', '50'],
+    ownFile: ['pm2', 'supervisord'],
+  },
 ];
 const killAfterStep = 150;
 /** From the checkpoint to the kill, and from the kill to the new start. */
@@ -57,11 +63,13 @@ const supervisors = {
     // a finished training is not to be started again and again; all else is as pm2 has it
     async start(stage) {
       const [script, ...args] = stage.trainer;
-      const flags = ['--interpreter', python, '--name', 'trainer', '--stop-exit-codes', '0'];
-      await stage.spawn(process.execPath, [pm2, 'start', script, ...flags, '--', ...args]).ended;
+      const file = stage.ownFile ? ['/bin/sh', '--interpreter', 'none'] : [script, '--interpreter', python];
+      const words = stage.ownFile ? intoOwnFile(stage) : args;
+      const flags = ['--name', 'trainer', '--stop-exit-codes', '0'];
+      await stage.spawn(process.execPath, [pm2, 'start', ...file, ...flags, '--', ...words]).ended;
       return { pid: Number(text(path.join(stage.dir, 'pm2/pm2.pid'))) };
     },
-    output: (stage) => text(path.join(stage.dir, 'pm2/logs/trainer-out.log')),
+    output: (stage) => text(path.join(stage.dir, stage.ownFile ? 'own.log' : 'pm2/logs/trainer-out.log')),
     finish: (stage) => stage.spawn(process.execPath, [pm2, 'kill']).ended,
   },
   supervisord: {
@@ -75,7 +83,7 @@ const supervisors = {
           `logfile=${at('supervisord.log')}`,
           `pidfile=${at('supervisord.pid')}`,
           '[program:trainer]',
-          `command=${[python, ...stage.trainer].join(' ')}`,
+          `command=${stage.ownFile ? `/bin/sh -c "${intoOwnFile(stage)[1]}"` : [python, ...stage.trainer].join(' ')}`,
           `stdout_logfile=${at('out.log')}`,
           `stderr_logfile=${at('err.log')}`,
           '',
@@ -83,7 +91,7 @@ const supervisors = {
       );
       return stage.spawn(inVenv('supervisord'), ['-n', '-c', at('supervisord.conf')]);
     },
-    output: (stage) => text(path.join(stage.dir, 'out.log')),
+    output: (stage) => text(path.join(stage.dir, stage.ownFile ? 'own.log' : 'out.log')),
     finish: (stage, last) => last.stop(),
   },
   torchrun: {
@@ -95,9 +103,13 @@ const supervisors = {
   },
 };
 
+/** What a person can do who knows what is coming: the arguments of a shell that has the trainer write to a file. */
+const intoOwnFile = (stage) => ['-c', `exec ${[python, ...stage.trainer].join(' ')} >>${stage.dir}/own.log 2>&1`];
+
 /** Where one supervisor and its trainer are at work. */
 class Stage {
-  constructor(options) {
+  constructor(options, ownFile = false) {
+    this.ownFile = ownFile;
     this.dir = mkdtempSync(path.join(tmpdir(), 'trainguard-comparison-'));
     this.ckpts = path.join(this.dir, 'ckpts');
     const script = path.join(root, 'fixtures/trainers/digits.py');
@@ -168,8 +180,8 @@ class Stage {
 }
 
 /** Kills a supervisor half-way, starts it anew, and tells what became of its trainer. */
-async function killed(supervisor, { every, options }, digest) {
-  const stage = new Stage(options);
+async function killed(supervisor, { every, options, ownFile }, digest) {
+  const stage = new Stage(options, ownFile !== undefined);
   const first = await supervisor.start(stage);
   await stage.until('the checkpoint', () => stage.newestCheckpoint() >= killAfterStep);
   await sleep(pauseMs);
@@ -202,10 +214,16 @@ async function killed(supervisor, { every, options }, digest) {
       : missing > 0
         ? `${missing} heartbeats missing`
         : 'all there',
-    restart: all.length === 1 ? 'goes on with it' : all[1].beside ? 'a second one beside it' : 'a new one',
+    restart: restartOf(all),
     twice: every === 1 ? twice : '',
     weights: same ? `the same${finals.length > 1 ? `, told ${finals.length} times` : ''}` : 'others',
   };
+}
+
+function restartOf([first, second]) {
+  if (!second) return 'goes on with it';
+  if (second.beside) return 'a second one beside it';
+  return first.failed ? 'a new one' : 'a new one, after its end';
 }
 
 function fate(alive, failed) {
@@ -259,8 +277,8 @@ const versions = names.map((name) => `${name} ${supervisors[name].version()}`);
 const rows = [];
 for (const trainer of trainers) {
   const digest = await digestInPeace(trainer.options);
-  for (const name of names) {
-    const row = [name, `every ${trainer.every === 1 ? 'step' : `${trainer.every} steps`}`];
+  for (const name of names.filter((one) => trainer.ownFile?.includes(one) ?? true)) {
+    const row = [name, trainer.prints];
     row.push(...Object.values(await killed(supervisors[name], trainer, digest)));
     console.log(row.join(' · '));
     rows.push(row);
@@ -284,7 +302,7 @@ function markdown(rows) {
 function describe(versions, table) {
   return `# When the supervisor itself is killed
 
-\`node test/chaos/comparison.mjs\` writes this page. It starts \`fixtures/trainers/digits.py\` (${steps} steps, about 10 s,
+\`node test/chaos/comparison.mjs\` writes this page. It starts \`fixtures/trainers/digits.py\` (${steps} steps, about 16 s,
 unchanged) under each supervisor, sends the supervisor SIGKILL (pm2: its daemon; torchrun: its agent) soon after the
 checkpoint of step ${killAfterStep}, and gives the same start command again ${restartAfterMs / 1000} s later.
 
@@ -306,15 +324,15 @@ trainer on a broken pipe dies when its buffer is next full) and \`--stop-exit-co
 finished training again).
 
 - **trainguard** gives the trainer files to write to, and reads them. The next \`run\` finds the trainer by pid and start
-  time and goes on reading where it was. Whatever kills the whole process group or control group kills the trainer too: a
-  systemd unit needs \`KillMode=process\`.
+  time and goes on reading where it was. What kills a whole control group kills the trainer too: a systemd unit needs
+  \`KillMode=process\`.
 - **pm2** reads the trainer's output from pipes, which break with the daemon. \`--kill-timeout\`, \`--no-treekill\` and the
   restart options are about stops and exits that a living daemon sees. \`pm2 resurrect\` and \`pm2 startup\` start what
   \`pm2 save\` wrote down as new processes; they take over none.
 - **supervisord** reads pipes too, also under \`stdout_logfile=NONE\`. \`stopasgroup\`, \`killasgroup\`, \`autorestart\` and
   \`startretries\` are about a living supervisord.
-- For both, a command that sends its own output to a file (\`sh -c 'exec python train.py >>train.log 2>&1'\`) keeps the
-  trainer alive; a new start then puts a second trainer beside it, as with torchrun.
+- For both, a command that writes to a file by itself (the last two rows: \`sh -c 'exec python train.py >>train.log 2>&1'\`)
+  keeps the trainer alive; a new start then puts a second one beside it, as torchrun does.
 - **torchrun** hands its own stdout on, so the trainer lives and prints on as long as that is a file; piped into another
   program (\`torchrun … | tee\`) it depends on that one. \`--redirects\` and \`--tee\` write files. \`--max-restarts\` is about
   workers that fail under a living agent; a new agent knows nothing of the old one's workers.

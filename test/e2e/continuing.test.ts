@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { eventually } from '../support/eventually.js';
@@ -119,7 +119,8 @@ describe('run --detach', { concurrency: 3 }, () => {
     const on = await play(t);
     const started = runOf(on, '--detach');
     const children = `/proc/${started.pid}/task/${started.pid}/children`;
-    const [child = ''] = await eventually(() => /\d+/.exec(readFileSync(children, 'utf8')), 'its child');
+    const childOf = (): RegExpExecArray | null => /\d+/.exec(readFileSync(children, 'utf8'));
+    const [child = ''] = await eventually(childOf, 'its child', 20_000);
     started.kill('SIGKILL');
     assert.equal((await started.done).signal, 'SIGKILL');
     const worker = await on.stage.next();
@@ -266,6 +267,30 @@ describe('attach', { concurrency: 3 }, () => {
     assert.equal(said[0]?.type, 'attached');
     assert.deepEqual([said.at(-1)?.type, said.at(-1)?.exitCode], ['summary', 9]);
     assert.match(stderr, /^from the training$/m);
+  });
+
+  test('a supervisor on another host is named and its files are followed; its run is not taken away', async (t) => {
+    const on = await inBackground(t);
+    await on.worker.stdout('one\n');
+    process.kill(on.supervisor, 'SIGKILL');
+    await gone(on.supervisor);
+    const file = fileOf(on.cwd, 'state.json');
+    const state = JSON.parse(readFileSync(file, 'utf8')) as object;
+    writeFileSync(file, JSON.stringify({ ...state, host: 'far-away', bootId: 'another' }));
+    const watching = attach(on);
+    await watching.untilStderr(
+      /attached to run play \(supervisor \d+ on host far-away; its files are followed/,
+    );
+    await on.worker.stdout('two\n');
+    await watching.untilStdout(/^one\ntwo$/m);
+    watching.kill('SIGINT');
+    assert.equal((await watching.done).code, 0);
+    const longAgo = Date.now() / 1000 - 600;
+    utimesSync(file, longAgo, longAgo);
+    const { code, stderr } = await attach(on).done;
+    assert.equal(code, 75);
+    assert.match(stderr, /on host far-away\) is not heard of any more; .*trainguard resume play"\n$/);
+    assert.ok(on.worker.alive);
   });
 
   test('an unknown run is 4', async (t) => {
@@ -444,7 +469,7 @@ describe('init --systemd', { concurrency: 3 }, () => {
     mkdirSync(cwd);
     const unit = await unitOf(t, cwd, '--stop-grace', '90s', '--', 'sh', '-c', 'true', ...peculiarWords);
     assert.deepEqual(wordsOf(unit).slice(2), [
-      ...['run', '--name', 'sh', '--state-dir', path.join(cwd, '.trainguard'), '--unless-done'],
+      ...['run', '--name', 'true', '--state-dir', path.join(cwd, '.trainguard'), '--unless-done'],
       ...['--stop-grace=90000ms', '--', 'sh', '-c', 'true', ...peculiarWords],
     ]);
     assert.equal(lineOf(unit, 'WorkingDirectory').replaceAll('%%', '%'), cwd);

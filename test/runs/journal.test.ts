@@ -110,21 +110,143 @@ test('a last line torn at any byte is dropped, kept aside and written over', asy
   }
 });
 
-test('any flipped bit before the last newline is reported with its line, and the file stays as it is', async () => {
+for (const kind of ['as it grew', 'compacted'] as const) {
+  /** Three entries, and what the file must never be read as anything but a beginning of. */
+  const sample = async (): Promise<Buffer> => {
+    if (kind === 'as it grew') return await written(3);
+    const { journal } = await open();
+    assert.ok((await journal.append([entry(7)])).ok);
+    assert.ok((await journal.compact([entry(0), entry(1)])).ok);
+    assert.ok((await journal.append([entry(2)])).ok);
+    await journal.close();
+    return fs.readFile(file);
+  };
+
+  test(`cut at any byte (${kind}), what is read is a beginning of the truth, and nothing is lost of the rest`, async () => {
+    const whole = await sample();
+    for (let cut = 0; cut <= whole.length; cut++) {
+      await fs.writeFile(file, whole.subarray(0, cut));
+      const read = await readJournal<Entry>(file);
+      assert.ok(read.ok, `cut at ${cut}`);
+      const lines = whole.subarray(0, cut).filter((byte) => byte === 10).length;
+      assert.deepEqual(read.value.entries, [0, 1, 2].slice(0, lines).map(entry));
+      assert.deepEqual(
+        Buffer.concat([whole.subarray(0, read.value.size), read.value.torn]),
+        whole.subarray(0, cut),
+      );
+    }
+  });
+
+  test(`any flipped bit (${kind}) is read as a beginning of the truth, or refused with its line; the file stays as it is`, async () => {
+    const whole = await sample();
+    const lineOf = (at: number): number => whole.subarray(0, at).filter((byte) => byte === 10).length + 1;
+    let refusals = 0;
+    for (let at = 0; at < whole.length; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const bytes = Buffer.from(whole);
+        bytes[at]! ^= 1 << bit;
+        await fs.writeFile(file, bytes);
+        const result = await readJournal<Entry>(file);
+        const where = `byte ${at} (${whole.toString('latin1', at, at + 1)}), bit ${bit}`;
+        if (result.ok) {
+          // the last newline became another byte: a torn line; or a version that never was
+          const { entries } = result.value;
+          assert.deepEqual(entries, [0, 1, 2].slice(0, entries.length).map(entry), where);
+          const last = at === whole.length - 1;
+          assert.equal(entries.length, last ? 2 : 3, where);
+          assert.ok(last || bytes.toString('latin1', at - 16, at + 1) === '"schemaVersion":0', where);
+          continue;
+        }
+        refusals++;
+        const { message } = result.error;
+        assert.ok(message.includes(file), message);
+        if (!message.includes('newer trainguard'))
+          assert.match(message, new RegExp(`line ${lineOf(at)}: .*nothing was changed, move it away`));
+        const opened = await Journal.open<Entry>(file);
+        assert.equal(!opened.ok && opened.error.message, message);
+        assert.deepEqual(await fs.readFile(file), bytes);
+      }
+    }
+    assert.equal(
+      refusals,
+      whole.length * 8 - 8 - 3,
+      'all but those of the last newline and of three versions',
+    );
+    assert.deepEqual(await fs.readdir(dir), ['journal.jsonl']);
+  });
+}
+
+test('a newer line in the middle is refused and left alone', async () => {
+  const lines = (await written(3)).toString().split(/(?<=\n)/);
+  const bytes = [lines[0], lines[1]?.replace('"schemaVersion":1', '"schemaVersion":2'), lines[2]].join('');
+  await fs.writeFile(file, bytes);
+  const result = await Journal.open<Entry>(file);
+  assert.match(
+    result.ok ? '' : result.error.message,
+    /journal\.jsonl was written by a newer trainguard .* use that/,
+  );
+  assert.equal(await fs.readFile(file, 'utf8'), bytes);
+});
+
+test('numbers go on through a compaction, so that a lost end is known by the last of them', async () => {
+  await written(5);
+  const { journal } = await open();
+  assert.equal(journal.last, 5);
+  assert.ok((await journal.compact([entry(3), entry(4)])).ok);
+  assert.ok((await journal.append([entry(5)])).ok);
+  assert.equal(journal.last, 8);
+  await journal.close();
+  const lines = (await fs.readFile(file, 'utf8')).split(/(?<=\n)/);
+  await fs.writeFile(file, lines.slice(0, 2).join(''));
+  const read = await readJournal<Entry>(file);
+  assert.equal(read.ok && read.value.last, 7);
+  // the number of the first line, which no neighbour vouches for, is under its checksum
+  await fs.writeFile(file, lines[0]!.replace('"seq":6', '"seq":9'));
+  const changed = await readJournal(file);
+  assert.match(changed.ok ? '' : changed.error.message, /line 1: its checksum does not match/);
+});
+
+test('what is left of a journal that lost its end is kept, and its successor goes on behind what is known', async () => {
   const whole = await written(3);
-  const lineOf = (at: number): number => whole.subarray(0, at).filter((byte) => byte === 10).length + 1;
-  for (let at = 0; at < whole.length - 1; at++) {
-    const bytes = Buffer.from(whole);
-    bytes[at]! ^= 1 << (at % 7);
-    await fs.writeFile(file, bytes);
-    const result = await Journal.open<Entry>(file);
-    assert.ok(!result.ok, `byte ${at} (${whole.toString('latin1', at, at + 1)}) went unnoticed`);
-    const { message } = result.error;
-    assert.ok(message.includes(file), message);
-    if (!message.includes('newer')) assert.ok(message.includes(`line ${lineOf(at)}: `), `${at}: ${message}`);
-    assert.deepEqual(await fs.readFile(file), bytes);
-  }
-  assert.deepEqual(await fs.readdir(dir), ['journal.jsonl']);
+  const { journal } = await open();
+  const restored = await journal.restore(entry(9), 12);
+  assert.equal(restored.ok && restored.value, `${file}.damaged-1`);
+  assert.deepEqual(await fs.readFile(`${file}.damaged-1`), whole);
+  assert.ok((await journal.append([entry(10)])).ok);
+  assert.equal(journal.last, 14);
+  await journal.close();
+  assert.deepEqual((await open()).entries, [entry(9), entry(10)]);
+});
+
+test('a journal that is deleted under its writer is put back, all of it; one that was replaced is left alone', async () => {
+  const made: string[] = [];
+  const opened = await Journal.open<Entry>(file, {
+    onDeleted: async () => {
+      made.push(dir);
+      await fs.mkdir(dir, { recursive: true });
+      return { ok: true, value: undefined };
+    },
+  });
+  assert.ok(opened.ok);
+  const { journal } = opened.value;
+  journals.push(journal);
+  assert.ok((await journal.append([entry(0), entry(1)])).ok);
+  await fs.rm(dir, { recursive: true });
+  assert.ok((await journal.append([entry(2)])).ok);
+  assert.deepEqual(made, [dir]);
+  const back = await readJournal<Entry>(file);
+  assert.deepEqual(back.ok && back.value.entries, [0, 1, 2].map(entry));
+  await fs.rm(file);
+  assert.ok((await journal.append([])).ok, 'also with nothing to write');
+  assert.equal((await fs.stat(file)).mode & 0o777, 0o600);
+  await fs.rm(file);
+  await fs.writeFile(file, 'another');
+  const refused = await journal.append([entry(3)]);
+  assert.match(
+    refused.ok ? '' : refused.error.message,
+    /journal\.jsonl was replaced by another file; .*move/,
+  );
+  assert.equal(await fs.readFile(file, 'utf8'), 'another');
 });
 
 test('a line that is missing, or there twice, is damage', async () => {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { files } from '../../src/util/os/durable.js';
 import { liveClaims } from '../../src/util/os/lock-claims.js';
+import { type LockOwner, thisOwner } from '../../src/util/os/lock-owner.js';
 import { ask, openShortDir } from '../../src/util/os/lock-socket.js';
 import { acquireLock, type Lock, type LockRequest, probeLock } from '../../src/util/os/lock.js';
 import { Holder } from './holder.js';
@@ -146,42 +147,111 @@ test('long paths with a common prefix are different folders, and their sockets c
   await short.close();
 });
 
-async function foreignClaim(dir: string, ageMs: number): Promise<string> {
-  await fs.mkdir(path.join(dir, 'lock'), { recursive: true });
-  const file = path.join(dir, 'lock', '00000000000000ff.json');
-  const owner = {
-    run: 'train',
-    kind: 'run',
-    dir,
-    host: 'node17',
-    bootId: 'another',
-    pid: 4242,
-    at: 1_700_000_000_000,
-  };
-  await fs.writeFile(
-    file,
-    JSON.stringify({ schemaVersion: 1, id: '00000000000000ff', state: 'held', socket: true, owner }),
-  );
+const claimOf = (dir: string): string => path.join(dir, 'lock', '00000000000000ff.json');
+
+/** A claim as a holder would have left it that nobody here can ask. */
+async function leaveClaim(
+  dir: string,
+  ageMs: number,
+  owner: Partial<LockOwner> = {},
+  socket = true,
+): Promise<string> {
+  const away = { run: 'train', kind: 'run', dir, host: 'node17', bootId: 'another', pid: 4242 };
+  const file = claimOf(dir);
+  await fs.mkdir(path.dirname(file), { recursive: true });
+  const claim = { schemaVersion: 1, id: '00000000000000ff', state: 'held', socket };
+  await fs.writeFile(file, JSON.stringify({ ...claim, owner: { ...away, at: 1_700_000_000_000, ...owner } }));
   const at = (Date.now() - ageMs) / 1000;
   await fs.utimes(file, at, at);
   return file;
 }
 
+/** A live process of this host, as its claim names it. */
+const alive = (dir: string): LockOwner => thisOwner({ run: 'train', kind: 'run', dir }, Date.now());
+
 test('from another host a claim counts while it is fresher than two minutes', async () => {
   const dir = await folder('run');
-  const file = await foreignClaim(dir, 90_000);
+  const file = await leaveClaim(dir, 90_000);
   assert.match(await refusal(ofRun(dir)), /pid 4242 on host node17 since 2023-.*try again in 2 minutes/);
   assert.equal((await probeLock({ dir, keepIn: dir }))?.owner?.host, 'node17');
-  await foreignClaim(dir, 130_000);
+  await leaveClaim(dir, 130_000);
   await take(ofRun(dir));
   await assert.rejects(fs.stat(file), { code: 'ENOENT' });
 });
 
 test('a claim that cannot be read is not taken for a dead one while it is fresh', async () => {
   const dir = await folder('run');
-  const file = await foreignClaim(dir, 0);
+  const file = await leaveClaim(dir, 0);
   await fs.writeFile(file, 'garbage');
   assert.match(await refusal(ofRun(dir)), /locked by a process that does not answer/);
+});
+
+test('what another host wrote counts no longer once the clock of the files has jumped hours back', async () => {
+  const dir = await folder('run');
+  await leaveClaim(dir, -3 * 3_600_000);
+  await take(ofRun(dir));
+});
+
+test('a host that was restarted holds nothing of what it held before', async () => {
+  const dir = await folder('run');
+  const sinceBoot = os.uptime() * 1000;
+  // fresh, but from before: as if this boot had begun a moment ago
+  mock.method(os, 'uptime', () => 5);
+  await leaveClaim(dir, 20_000, { host: os.hostname() });
+  assert.equal(await probeLock({ dir, keepIn: dir }), undefined);
+  await take(ofRun(dir));
+  mock.restoreAll();
+  // another boot that wrote since ours began is another host of our name
+  const other = await folder('other');
+  await leaveClaim(other, Math.min(20_000, sinceBoot / 2), { host: os.hostname() });
+  assert.match(await refusal(ofRun(other)), /pid 4242 on host/);
+});
+
+test('without a socket to ask, pid and start time tell whether the holder lives', async () => {
+  const dir = await folder('run');
+  const holder = alive(dir);
+  const keep = (owner: LockOwner): Promise<string> => leaveClaim(dir, 0, owner, false);
+  await keep(holder);
+  assert.match(await refusal(ofRun(dir)), new RegExp(`pid ${process.pid} `));
+  // its pid is used again by a process that started at another time
+  await keep({ ...holder, pidStart: '1' });
+  assert.equal(await probeLock({ dir, keepIn: dir }), undefined);
+  await (await take(ofRun(dir))).release();
+  // in another pid namespace that pid says nothing, neither that it lives nor that it does not
+  await keep({ ...holder, pidStart: '1', pidNamespace: '1' });
+  assert.match(await refusal(ofRun(dir)), new RegExp(`pid ${process.pid} in another pid namespace on host `));
+});
+
+test('a holder whose socket was removed still holds', async () => {
+  const dir = await folder('run');
+  const other = await holder();
+  assert.equal((await other.acquire(ofRun(dir), 'no-abstract')).won, true);
+  const lock = path.join(dir, 'lock');
+  for (const name of await fs.readdir(lock)) if (name.endsWith('.sock')) await fs.rm(path.join(lock, name));
+  const mine = await holder();
+  assert.match(
+    (await mine.acquire(ofRun(dir), 'no-abstract')).message ?? '',
+    new RegExp(`pid ${other.pid} `),
+  );
+  await other.kill();
+  assert.equal((await mine.acquire(ofRun(dir), 'no-abstract')).won, true);
+});
+
+test('a damaged claim: a live holder is named all the same, a dead one is swept in the end', async () => {
+  const dir = await folder('run');
+  const other = await holder();
+  assert.equal((await other.acquire(ofRun(dir))).won, true);
+  const lock = path.join(dir, 'lock');
+  const [name] = (await fs.readdir(lock)).filter((entry) => entry.endsWith('.json'));
+  for (const text of ['', '{"id":', '{"id":"x","owner":{"pid":1}}']) {
+    await fs.writeFile(path.join(lock, name!), text);
+    assert.match(await refusal(ofRun(dir)), new RegExp(`pid ${other.pid} `));
+  }
+  await other.kill();
+  const old = Date.now() / 1000 - 130;
+  await fs.utimes(path.join(lock, name!), old, old);
+  await take(ofRun(dir));
+  await assert.rejects(fs.stat(path.join(lock, name!)), { code: 'ENOENT' });
 });
 
 test('the holder keeps its claim fresh for other hosts, and says when it cannot', async () => {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdoptSpec } from '../../supervisor/ports.js';
 import { bootId } from '../../util/os/boot.js';
+import { sharesPids } from '../../util/os/lock-owner.js';
 import { isDead, readProcess } from '../../util/os/proc.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
-import { giveUpLaunch, readLaunchRecord, readMain, type MainRecord } from './launch-record.js';
+import { giveUpLaunch, nobody, readLaunchRecord, readMain, type MainRecord } from './launch-record.js';
 import { createOurs, markerName } from './ours.js';
 
 /** What is left of an attempt that an earlier supervisor launched. */
@@ -22,9 +23,6 @@ const namingPollMs = 5;
 /** How often a shim is looked at that is not our child, ms. */
 const shimPollMs = 50;
 
-/** Names no process and no session. */
-const nobody: MainRecord = { pid: 0, startTime: 0, session: -1 };
-
 /**
  * Finds out what became of a launch whose supervisor died around or after it. undefined: it never started, and now
  * never will: who removes `go/` decides, its shim or we.
@@ -33,7 +31,8 @@ export async function findAttempt({ attemptDir, runId }: AdoptSpec): Promise<Res
   const record = await readLaunchRecord(attemptDir);
   const rebooted = record !== undefined && record.bootId !== bootId();
   if (!readMain(attemptDir) && (await giveUpLaunch(attemptDir))) return ok(undefined);
-  if (rebooted) return ok({ ...gone, rebooted }); // pids of another boot name nothing here
+  // pids of another boot, or of another namespace, name nothing here, or a stranger
+  if (rebooted || (record && !sharesPids(record))) return ok({ ...gone, rebooted });
   const main = record ? await untilNamed(attemptDir) : readMain(attemptDir);
   if (main) return ok({ main, since: main.startTime, shimExited: untilShimEnds(main), rebooted });
   // its folder was never made or is gone, or its shim was killed while it named the command

@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { bootId } from '../../util/os/boot.js';
 import { errorCode } from '../../util/os/durable.js';
+import { sharesPids } from '../../util/os/lock-owner.js';
 import { parseStat, readLiving, readProcess, type ProcId } from '../../util/os/proc.js';
 import { psStartTime } from '../../util/os/proc-ps.js';
 import { attemptFiles } from './attempt-files.js';
@@ -17,6 +18,8 @@ export interface LaunchRecord {
   readonly cwd: string;
   readonly stopSignal: string;
   readonly bootId: string;
+  /** The pid in `pid` is one of this namespace; in another it may name a stranger. */
+  readonly pidNamespace?: string;
   /** Milliseconds since 1970, and monotonic ones of that boot. */
   readonly startedAt: number;
   readonly startedMono: number;
@@ -26,6 +29,9 @@ export interface LaunchRecord {
 export interface MainRecord extends ProcId {
   readonly session: number;
 }
+
+/** Names no process and no session. */
+export const nobody: MainRecord = { pid: 0, startTime: 0, session: -1 };
 
 /** Reads `pid`: undefined while it is blank. */
 export function readMain(attemptDir: string): MainRecord | undefined {
@@ -68,11 +74,12 @@ export async function findLivingWorker(
   if (record?.bootId !== bootId()) return undefined; // another boot's pids name nothing here
   const main = readMain(attemptDir);
   if (!main) return undefined;
-  if (readLiving(main)) return { pid: main.pid, attemptDir };
+  const known = sharesPids(record);
+  if (known && readLiving(main)) return { pid: main.pid, attemptDir };
   const left = createOurs({
     marker: markerName(record.runId),
     attemptDir,
-    main,
+    main: known ? main : nobody,
     since: main.startTime,
   }).scan()[0];
   return left && { pid: left.pid, attemptDir };

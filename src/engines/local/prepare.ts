@@ -1,6 +1,7 @@
 import { closeSync, constants, existsSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { bootId, mono } from '../../util/os/boot.js';
 import { errorCode, errorText, syncDir, syncFile } from '../../util/os/durable.js';
+import { thisPlace } from '../../util/os/lock-owner.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import type { LaunchSpec } from '../../supervisor/ports.js';
 import { attemptFiles } from './attempt-files.js';
@@ -61,6 +62,7 @@ export async function syncLaunch(attemptDir: string): Promise<void> {
 
 function launchRecord(spec: LaunchSpec, now: number): LaunchRecord {
   const { runId, attempt, argv, cwd, stopSignal } = spec;
+  const { pidNamespace } = thisPlace();
   return {
     schemaVersion: 1,
     runId,
@@ -69,6 +71,7 @@ function launchRecord(spec: LaunchSpec, now: number): LaunchRecord {
     cwd,
     stopSignal,
     bootId: bootId(),
+    ...(pidNamespace !== undefined && { pidNamespace }),
     startedAt: now,
     startedMono: mono(),
   };

@@ -54,6 +54,10 @@ export function whereIs(place: Place, writtenAt: number): Where {
   return writtenAt < Date.now() - os.uptime() * 1000 ? 'other-boot' : 'other-host';
 }
 
+/** Whether pids that were written down in a pid namespace name the same processes here; one not noted was ours. */
+export const sharesPids = ({ pidNamespace }: Pick<Place, 'pidNamespace'>): boolean =>
+  pidNamespace === undefined || pidNamespace === thisNamespace();
+
 /** Whether a claim was written under the kernel we run on, so that its socket's word is final. */
 export const isSameHost = (place: Place): boolean =>
   place.host === os.hostname() && place.bootId === bootId();
