@@ -2,20 +2,18 @@ import path from 'node:path';
 import v8 from 'node:v8';
 import { isDeepStrictEqual } from 'node:util';
 import type { GlobalOptions } from '../cli.js';
-import type { StateName } from '../policy/state.js';
-import { type Line, narrate, type Telling } from '../report/narrate.js';
+import type { Line, Telling } from '../report/narrate.js';
 import { summarizeRun } from '../report/summary.js';
 import { captureLaunch, type LaunchFlags, type LaunchRecord, writeLaunch } from '../runs/launch-record.js';
-import { attemptDirOf } from '../runs/run-dir.js';
 import { type LogFields, openSupervisorLog } from '../runs/supervisor-log.js';
 import { supervise } from '../supervisor/supervise.js';
-import type { Happening } from '../supervisor/parts.js';
 import { maskArgv } from '../util/mask.js';
-import { exitStatus, type Problem } from '../util/result.js';
+import { exitStatus, type Problem, ProblemError } from '../util/result.js';
 import { doneAlready } from './done-already.js';
 import { describePlan } from './dry-run.js';
 import { inheritanceOf } from './inheritance.js';
 import { createEcho, noEcho } from './echo.js';
+import { createObserver } from './observer.js';
 import { createOutput } from './output.js';
 import { refuse } from './refuse.js';
 import { flagsToRecord } from './relaunch.js';
@@ -47,9 +45,6 @@ export interface Relaunch {
 
 /** How long a terminal that stands still is waited for at the end, ms. */
 const echoPatienceMs = 10_000;
-
-/** Where a run that was started in the background can be left to itself. */
-const underwayStates: ReadonlySet<StateName> = new Set(['running', 'stopping', 'backing-off', 'waiting']);
 
 /**
  * `trainguard run`: supervises a training command to its end.
@@ -127,30 +122,11 @@ export async function run(
         ? `checkpoints in ${relative(held.store.dir)} (${held.store.layout}; ${plan.checkpoints?.words ?? ''})`
         : 'checkpoints: none: no rollback (name their folder with --checkpoint-dir)',
     };
-    const observe = (happening: Happening): void => {
-      const { event, after } = happening;
-      if (event.type === 'launched') echo.follow(attemptDirOf(held.run.dir, after.ledger.attempt));
-      if (event.type === 'adopted') {
-        const seen = inheritanceOf(held.history.state, held.last)?.offsets;
-        echo.follow(attemptDirOf(held.run.dir, after.ledger.attempt), seen);
-      }
-      if (event.type === 'exited') echo.attemptEnded();
-      const lines = narrate(telling, happening);
-      output.say(lines);
-      for (const line of lines) log(line);
-      if (tether && underwayStates.has(after.name)) {
-        const { attempt } = after.ledger;
-        const underway = { run: held.run.name, pid: process.pid, state: after.name, attempt };
-        tether.say({ type: 'underway', underway });
-      }
-      if (json)
-        output.json({
-          ...event,
-          at: new Date(event.at).toISOString(),
-          state: after.name,
-          attempt: after.ledger.attempt,
-        });
-    };
+    const observe = createObserver({
+      ...{ runDir: held.run.dir, telling, json, output, echo, tether },
+      shown: inheritanceOf(held.history.state, held.last)?.offsets,
+      log: (line) => log(line),
+    });
     const wired = await wire(plan, held, { observe, notice });
     if (!wired.ok) return turnDown(wired.error);
     const supervisor = supervise(wired.value.parts, held.history.state);
@@ -176,6 +152,8 @@ export async function run(
     outcome = ended.exitCode;
     return outcome;
   } catch (error) {
+    broken = true;
+    if (error instanceof ProblemError) return (outcome = turnDown(error.problem));
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     log({ tone: 'failure', text: `internal error: ${text}` });
     tether?.say({
@@ -183,7 +161,6 @@ export async function run(
       problem: { message: `internal error: ${text}`, exit: exitStatus.internal },
     });
     process.stderr.write(`trainguard: internal error: ${text}\nthe training goes on without supervision\n`);
-    broken = true;
     return outcome;
   } finally {
     await held.release();

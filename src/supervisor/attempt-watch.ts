@@ -7,6 +7,7 @@ import type { Live } from './parts.js';
 import type { LogOffsets, Worker, WorkerEvents } from './ports.js';
 import { maskText } from '../util/mask.js';
 import { errorCode, errorText } from '../util/os/durable.js';
+import { ProblemError } from '../util/result.js';
 import { createProgressFold, type ProgressFold } from './progress-fold.js';
 import { type SilenceWatch, watchSilence } from './silence-watch.js';
 import { type Loop, notStarted } from './supervise.js';
@@ -62,7 +63,8 @@ export async function adoptAttempt(
   const fold = createProgressFold(loop, known);
   const attempt = prepareWatch(loop, fold, offsets);
   const adopted = await parts.engine.adopt(parts.adoptSpec(number, offsets), attempt.events);
-  if (!adopted.ok) throw new Error(adopted.error.message);
+  // nothing may be launched beside it
+  if (!adopted.ok) throw new ProblemError(adopted.error);
   const worker = adopted.value;
   if (!worker) {
     loop.post({ type: 'launch-abandoned' });

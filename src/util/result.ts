@@ -25,6 +25,16 @@ export interface Problem {
   readonly code?: string;
 }
 
+/** A Problem where only an exception gets through: somebody further out says it. */
+export class ProblemError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.message);
+    this.problem = problem;
+  }
+}
+
 export type Result<T, E = Problem> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E };
 

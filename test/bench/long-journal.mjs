@@ -81,7 +81,7 @@ function longPast(file, wanted) {
   const exits = entries.flatMap((entry, i) => (entry.event?.type === 'exited' ? [i] : []));
   if (exits.length !== 2) throw new Error(`${exits.length} attempts instead of 2 in ${file}`);
   const [usual, ...events] = entries;
-  const patient = { ...usual, policy: { ...usual.policy, maxRetries: wanted * 2, stopOnRepeat: 'off' } };
+  const patient = { ...usual, policy: { ...usual.policy, maxRetries: wanted * 2, stopOnRepeat: undefined } };
   const retry = entries.slice(exits[0] + 1, exits[1] + 1);
   const retries = Array.from({ length: wanted - 1 }, () => retry).flat();
   // what ended the real run ends this one

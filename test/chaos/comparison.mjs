@@ -104,7 +104,10 @@ const supervisors = {
 };
 
 /** What a person can do who knows what is coming: the arguments of a shell that has the trainer write to a file. */
-const intoOwnFile = (stage) => ['-c', `exec ${[python, ...stage.trainer].join(' ')} >>${stage.dir}/own.log 2>&1`];
+const intoOwnFile = (stage) => [
+  '-c',
+  `exec ${[python, ...stage.trainer].join(' ')} >>${stage.dir}/own.log 2>&1`,
+];
 
 /** Where one supervisor and its trainer are at work. */
 class Stage {

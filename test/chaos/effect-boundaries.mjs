@@ -1,7 +1,8 @@
 // SIGKILL of the supervisor at every boundary of every effect of a run with a crash, a torn checkpoint, a NaN and a hang,
 // each followed by a new `run`; then the same of a supervisor that has taken over a living trainer; and at every 10th
 // change of the disk (all of them with --all, some with --every N). What must hold is what supervisor-kills.mjs checks.
-// `npm run build && node test/chaos/effect-boundaries.mjs [--all | --every N] [--only TEXT]`
+// `npm run build && node test/chaos/effect-boundaries.mjs [--all | --every N] [--only TEXT]`; TEXT as in
+// "one that adopts: effect launch"
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { printTable, Round, sleep, text, twoAtATime, undisturbedDigest, Violation } from './digits-round.mjs';
@@ -28,7 +29,7 @@ for (const scenario of Object.keys(scenarios)) {
   const effects = names.filter((name) => name.startsWith('effect '));
   const changes = names.filter((name) => !name.startsWith('effect '));
   const some = changes.filter((_, index) => index % every === 0);
-  const chosen = [...effects, ...some].filter((name) => name.includes(only));
+  const chosen = [...effects, ...some].filter((name) => `${scenario}: ${name}`.includes(only));
   console.log(
     `${scenario}: ${effects.length} boundaries of effects, ${some.length} of ${changes.length} changes of the disk; ${chosen.length} rounds`,
   );
@@ -55,7 +56,7 @@ try {
   process.exitCode = 1;
 }
 printTable([
-  ['killed', 'effect or change', 'boundary', 'rounds', 'result'],
+  ['killed', 'effect, or file', 'boundary', 'rounds', 'result'],
   ...[...results.entries()].map(([key, { rounds, missed }]) => [
     ...key.split('|'),
     rounds,
@@ -121,21 +122,12 @@ function preloaded(env) {
   return { node: ['--import', preload], env };
 }
 
-/** An effect and which of its boundaries; of a change of the disk its operation and file. */
+/** An effect and which of its boundaries; of a change of the disk what is done, and the file's name. */
 function describe(name) {
-  const [kind, what, ...rest] = name.replace(/ #\d+$/, '').split(' ');
-  if (kind === 'effect') return [what, rest.join(' ')];
-  return [
-    '(disk)',
-    name.replace(/ .*/, '') +
-      ' ' +
-      path.basename(
-        name
-          .replace(/ (before|after)? ?#\d+$/, '')
-          .split(' ')
-          .at(-1),
-      ),
-  ];
+  const words = name.replace(/ #\d+$/, '').split(' ');
+  if (words[0] === 'effect') return [words[1], words[2]];
+  if (words[0] === 'spawn') return [`spawn ${words[1]}`, words[2]];
+  return [path.basename(words.at(-1)), words.slice(0, -1).join(' ')];
 }
 
 function argument(flag) {

@@ -14,7 +14,8 @@ const valueOf = <T>(result: Result<T>): T => {
   return result.value;
 };
 
-const patient = { ...resolvePolicy({}), maxRetries: 10_000, stopOnRepeat: 'off' as const };
+const { stopOnRepeat: _off, ...usual } = resolvePolicy({});
+const patient = { ...usual, maxRetries: 10_000 };
 
 /** The events of so many attempts, all of which crash. */
 function crashes(attempts: number): readonly Event[] {

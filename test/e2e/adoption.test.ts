@@ -89,14 +89,13 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
   });
 
   test('silence while nobody watched is not held against it; silence after is', async (t) => {
-    const timeout = ['--heartbeat-timeout', '1'];
-    const play = await onStage(t, timeout);
+    const play = await onStage(t, ['--heartbeat-timeout', '10m']);
     await play.worker.stdout('heartbeat step=1\n');
     await published(t, play, 1);
     await killed(play.run);
     const from = mono();
     await eventually(() => mono() - from > 2500, 'silence longer than the timeout');
-    const heir = await takenOver(play, timeout);
+    const heir = await takenOver(play, ['--heartbeat-timeout', '1']);
     const next = await play.stage.next();
     await next.exit(0);
     const ended = await heir.done;

@@ -384,6 +384,7 @@ const fields = [
     'run',
     'state',
     'pid',
+    'supervisor',
     'engine',
     'command',
     'attempt',

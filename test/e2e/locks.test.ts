@@ -142,7 +142,8 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     for (const one of crowd) void one.done.then((end) => ended.set(one.pid, end));
     await eventually(() => ended.size === crowd.length - 1, 'the end of all but one', 45_000);
     const winner = crowd.find(({ pid }) => !ended.has(pid));
-    for (const end of ended.values()) assertBusy(end, new RegExp(`already supervised by pid ${winner?.pid} `));
+    for (const end of ended.values())
+      assertBusy(end, new RegExp(`already supervised by pid ${winner?.pid} `));
     letGo(cwd);
     assert.equal((await winner?.done)?.code, 0);
     assert.equal(startsIn(cwd), 1);

@@ -64,7 +64,10 @@ describe('a disk that fills up under the run', { concurrency: 2 }, () => {
   test('training goes on to its end, its status is right, and what could not be written is said', async (t) => {
     const cwd = tempDir(t);
     const state = smallDisk(t, cwd, 2 ** 22);
-    if (state === undefined) return t.skip('a tmpfs cannot be mounted here');
+    if (state === undefined) {
+      t.skip('a tmpfs cannot be mounted here');
+      return;
+    }
     const stage = await PuppetStage.create(t);
     const run = guard(t, stage.command, { cwd, flags: ['--name', 'play', '--state-dir', state] });
     const worker = await stage.next();
@@ -88,13 +91,15 @@ describe('a disk that fills up under the run', { concurrency: 2 }, () => {
       json: false,
     }).done;
     assert.match(again.stderr, /the run had completed; it starts anew with attempt 1/);
-    return undefined;
   });
 
   test('a retry waits until the disk has room again, then the training ends as if nothing had been', async (t) => {
     const cwd = tempDir(t);
     const state = smallDisk(t, cwd, 2 ** 22);
-    if (state === undefined) return t.skip('a tmpfs cannot be mounted here');
+    if (state === undefined) {
+      t.skip('a tmpfs cannot be mounted here');
+      return;
+    }
     const steps = ['--steps', '30', '--save-every', '10'];
     const wanted = digestInPeace(t, ...steps);
     const run = guard(t, digits(...steps, '--step-time', '0.05'), {
@@ -110,7 +115,6 @@ describe('a disk that fills up under the run', { concurrency: 2 }, () => {
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal(digestThrough(ended), await wanted);
     assert.equal(summaryOf(ended).outcome, 'completed');
-    return undefined;
   });
 });
 

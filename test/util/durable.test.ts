@@ -26,7 +26,7 @@ test('an atomic write leaves the old or the new, and no temporary file, whatever
         !crashed && error === undefined,
         'only that is mended',
       );
-      if (error !== undefined) assert.ok(errorCode(error), String(error));
+      if (error !== undefined) assert.ok(errorCode(error), 'the system’s own error');
       const mayStay = crashed || fault === 'disk read-only';
       if (!mayStay) assert.deepEqual(readdirSync(dir), ['state.json'], String(hit));
       await writeFileAtomic(file, 'the next');
@@ -51,6 +51,7 @@ test('what changes the disk goes through the files that tests can make fail, but
     'engines/local/stacks.ts': 'an appendix for people',
     'runs/rotating-file.ts': 'synchronous, so that the last words of a killed supervisor are there',
     'commands/check-host.ts': 'tries whether a folder can be written',
+    'commands/tether.ts': 'writes to a pipe',
     'commands/take-up.ts': 'takes back a run that never began',
   };
   const src = path.join(root, 'src');

@@ -10,7 +10,7 @@ export interface MainWatchOptions {
   readonly attemptDir: string;
   readonly main: MainRecord;
   /** Settles when the shim has ended, with how, if it is our child. */
-  readonly shimExited: Promise<SpawnedExit | void>;
+  readonly shimExited: Promise<SpawnedExit> | Promise<void>;
   readonly clock: Pick<Clock, 'after'>;
 }
 

@@ -70,7 +70,10 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
     }
   };
   const keepBound = async (): Promise<void> => {
-    if (!out.deleted && !err.deleted) return await bound.check();
+    if (!out.deleted && !err.deleted) {
+      await bound.check();
+      return;
+    }
     if (!toldDeleted)
       events.notice(
         `the logs in ${options.attemptDir} were deleted under the training: it goes on and is watched on, but what it prints is nowhere kept`,

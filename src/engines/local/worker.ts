@@ -29,7 +29,7 @@ export interface WorkerOptions {
   /** Start time of the shim, or a time before it: no process of the attempt is older. */
   readonly since: number;
   /** Settles when the shim has ended, with how, if it is our child. */
-  readonly shimExited: Promise<SpawnedExit | void>;
+  readonly shimExited: Promise<SpawnedExit> | Promise<void>;
   /** Where reading the logs goes on. */
   readonly offsets: LogOffsets;
   readonly events: WorkerEvents;

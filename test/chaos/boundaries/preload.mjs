@@ -37,7 +37,7 @@ function known(file) {
   const short = path.relative(process.cwd(), String(file)) || '.';
   return short
     .replace(/\.\d+\.\d+\.tmp$/, '.tmp')
-    .replace(/[0-9a-f-]{12,}/g, '*')
+    .replace(/[0-9a-f-]{12,}|-[0-9a-f]{8}\b/g, '*')
     .replace(/\d{5,}/g, '*');
 }
 
