@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GlobalOptions } from '../cli.js';
 import { attemptFiles } from '../engines/local/attempt-files.js';
@@ -12,13 +11,14 @@ import { readState, type Run } from '../runs/run-dir.js';
 import { SupervisorLogReader } from '../runs/supervisor-log-reader.js';
 import { lastLinesOffset } from '../util/os/last-lines.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { callArguments, startDetached } from './detach.js';
+import { callArguments } from './detach.js';
 import { createEcho } from './echo.js';
 import { chosenRun } from './find-run.js';
 import { createOutput, type Output } from './output.js';
 import { refuse } from './refuse.js';
 import { look } from './stop-wait.js';
 import type { Supervisor } from './supervision.js';
+import { takeOver } from './take-over.js';
 
 export type AttachOptions = GlobalOptions;
 
@@ -136,16 +136,6 @@ async function follow(
   }
   // whoever waits for us has been told to go
   return await new Promise(() => undefined);
-}
-
-/** Another one that took it over at the same instant is as good as ours. */
-async function takeOver(run: Run): Promise<Result<unknown>> {
-  const stateDir = path.resolve(run.dir, '..', '..');
-  // what it says comes by its log
-  const started = await startDetached(['resume', run.name, '--state-dir', stateDir], () => undefined);
-  if (started.ok || started.error.exit !== exitStatus.busy) return started;
-  const found = await look(run);
-  return found.ok && found.value.active ? found : started;
 }
 
 const elsewhere = (run: Run, supervisor: Supervisor): Result<never> =>

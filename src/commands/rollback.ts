@@ -17,7 +17,8 @@ import { findRun } from './find-run.js';
 import { refuse } from './refuse.js';
 import { systemClock } from './run-parts.js';
 import { stateDirOf } from './seeker.js';
-import { look, stopAndWait } from './stop-wait.js';
+import { livingOrphan, look, stopAndWait } from './stop-wait.js';
+import { takeOver } from './take-over.js';
 
 export interface RollbackOptions extends GlobalOptions {
   readonly to: string;
@@ -114,7 +115,14 @@ async function hold(
       : 'a process that does not answer';
     return fail(`run ${run.name} is active (${who}); stop it first, or add --stop`, exitStatus.busy);
   }
-  if (active) {
+  const orphan = active ? undefined : await livingOrphan(found.value);
+  if (orphan !== undefined) {
+    const text = `run ${run.name} has no supervisor, but its worker lives on: pid ${orphan}; stop it first ("trainguard stop ${run.name}"), or add --stop`;
+    if (!options.stop) return fail(text, exitStatus.busy);
+    const taken = await takeOver(run);
+    if (!taken.ok) return taken;
+  }
+  if (active || orphan !== undefined) {
     const stopped = await stopAndWait(run);
     if (!stopped.ok) return stopped;
   }
@@ -124,7 +132,7 @@ async function hold(
   const living = await findLivingWorker(run.dir);
   if (!living) return ok(undefined);
   return fail(
-    `run ${run.name} has no supervisor, but its worker lives on: pid ${living.pid}; end it first ("kill ${living.pid}")`,
+    `run ${run.name} has no supervisor, but its worker lives on: pid ${living.pid}; "trainguard stop ${run.name}" stops it`,
     exitStatus.busy,
   );
 }

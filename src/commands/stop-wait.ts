@@ -96,8 +96,16 @@ export function waitingFor(
   return { topic, text, urgent: away };
 }
 
+/** The pid of a worker that lives on, within sight, though nobody supervises its run. */
+export async function livingOrphan({ run, record, supervisor }: Found): Promise<number | undefined> {
+  if (!record || record.state.name === 'ended') return undefined;
+  if (supervisor?.where === 'other-host' || supervisor?.where === 'other-namespace') return undefined;
+  return (await findLivingWorker(run.dir))?.pid;
+}
+
 /** What to make of a run that nobody supervises: nothing if it has ended, else a Problem that says what is known. */
-export async function notActive({ run, record, supervisor, writtenAt }: Found): Promise<Result<void>> {
+export async function notActive(found: Found): Promise<Result<void>> {
+  const { run, record, supervisor, writtenAt } = found;
   if (!record || record.state.name === 'ended') return ok(undefined);
   const problem = (text: string): Result<never> => fail(text, exitStatus.failed);
   if (supervisor?.where === 'other-host' || supervisor?.where === 'other-namespace') {
@@ -107,11 +115,11 @@ export async function notActive({ run, record, supervisor, writtenAt }: Found): 
         `before it had ended the run; if its worker lives on there, end it there`,
     );
   }
-  const living = await findLivingWorker(run.dir);
-  if (!living) return ok(undefined);
+  const pid = await livingOrphan(found);
+  if (pid === undefined) return ok(undefined);
   return problem(
-    `run ${run.name} has no supervisor, but its worker lives on: pid ${living.pid}; ` +
-      `end it with "kill ${living.pid}", or go on with it by "trainguard run"`,
+    `run ${run.name} has no supervisor any more, but its worker lives on: pid ${pid}; ` +
+      `"trainguard attach ${run.name}" goes on with it, "trainguard stop ${run.name}" stops it`,
   );
 }
 

@@ -1,9 +1,10 @@
 import type { GlobalOptions } from '../cli.js';
 import { describePlace } from '../report/describe-run.js';
-import { exitStatus } from '../util/result.js';
+import { exitStatus, ok } from '../util/result.js';
 import { chosenRun } from './find-run.js';
 import { refuse } from './refuse.js';
-import { look, notActive, stopAndWait } from './stop-wait.js';
+import { livingOrphan, look, notActive, stopAndWait } from './stop-wait.js';
+import { takeOver } from './take-over.js';
 
 export interface StopOptions extends GlobalOptions {
   readonly dryRun?: true;
@@ -24,7 +25,8 @@ export async function stop(name: string | undefined, options: StopOptions): Prom
     return exitStatus.done;
   };
   const { active, supervisor, record } = found.value;
-  if (!active) {
+  const orphan = active ? undefined : await livingOrphan(found.value);
+  if (!active && orphan === undefined) {
     const known = await notActive(found.value);
     if (!known.ok) return refuse(known.error, json);
     return tell(`run ${run.name} is not active; there is nothing to stop`, false);
@@ -37,8 +39,12 @@ export async function stop(name: string | undefined, options: StopOptions): Prom
   const when = afterCheckpoint ? ' once its next checkpoint is complete' : '';
   if (options.dryRun) {
     const who = supervisor ? `${supervisor.pid}${describePlace(supervisor)}` : '?';
-    return tell(`would stop run ${run.name}${when} (supervisor ${who})`, false);
+    const what = orphan === undefined ? `supervisor ${who}` : `pid ${orphan}, which has no supervisor`;
+    return tell(`would stop run ${run.name}${when} (${what})`, false);
   }
+  // who is stopped without a supervisor is neither given time for a save nor judged
+  const taken = orphan === undefined ? ok(undefined) : await takeOver(run);
+  if (!taken.ok) return refuse(taken.error, json);
   if (afterCheckpoint && !json && !options.quiet) {
     process.stdout.write(
       `asked run ${run.name} to stop${when}; another stop without --after-checkpoint stops it now\n`,

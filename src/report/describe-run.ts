@@ -59,8 +59,8 @@ export function describePlace({ host, where }: Pick<SupervisorView, 'host' | 'wh
 }
 
 /** What is known of a run without a supervisor, and what may be done. */
-function orphanWords({ supervisor, pid }: RunStatus): string {
-  const goOn = '"trainguard run" with the same name goes on with it';
+function orphanWords({ run, supervisor, pid }: RunStatus): string {
+  const goOn = `"trainguard resume ${run}" goes on with it`;
   const known = supervisor && `its supervisor (pid ${supervisor.pid}${describePlace(supervisor)})`;
   switch (supervisor?.where) {
     case 'other-host':

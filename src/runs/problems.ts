@@ -35,7 +35,7 @@ function wayOut(code: string): string {
     case 'EDQUOT':
       return 'free some space, or choose another --state-dir';
     case 'ENOENT':
-      return 'its folder was moved or deleted';
+      return 'its folder was moved or deleted, or is none to write in: choose another --state-dir';
     case 'ENOTDIR':
     case 'EEXIST':
       return 'something else stands where a folder is needed: move it away, or choose another --state-dir';

@@ -60,6 +60,7 @@ export async function adoptAttempt(
   const { parts } = loop;
   const known = parts.inheritance?.attempt === number ? parts.inheritance : undefined;
   const offsets = known?.offsets ?? noOffsets;
+  const begunMono = loop.now().mono;
   const fold = createProgressFold(loop, known);
   const attempt = prepareWatch(loop, fold, offsets);
   const adopted = await parts.engine.adopt(parts.adoptSpec(number, offsets), attempt.events);
@@ -70,7 +71,9 @@ export async function adoptAttempt(
     loop.post({ type: 'launch-abandoned' });
     return;
   }
-  const unwatchedMs = known ? Math.max(0, loop.now().mono - known.mono) : 0;
+  const { mono } = loop.now();
+  fold.extend(mono - begunMono); // nothing was read yet
+  const unwatchedMs = known ? Math.max(0, mono - known.mono) : 0;
   loop.post({ type: 'adopted', pid: worker.pid, unwatchedMs });
   await attempt.watch(worker);
 }

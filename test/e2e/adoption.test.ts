@@ -5,7 +5,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { mono } from '../../src/util/os/boot.js';
 import { eventually } from '../support/eventually.js';
 import { PuppetStage, type Puppet } from '../support/puppet.js';
-import type { Running } from '../support/run-cli.js';
+import { runCli, type Running } from '../support/run-cli.js';
 import { tempDir } from '../support/temp-dir.js';
 import { guard, kindsOf, ofType, statusOf, summaryOf, type GuardOptions } from './kit.js';
 
@@ -73,6 +73,18 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     await play.worker.signal('SIGTERM');
     await play.worker.exit(0);
     assert.equal((await heir.done).code, 143);
+  });
+
+  test('trainguard stop finds it, gives it a supervisor, and so stops it as gracefully as ever', async (t) => {
+    const play = await onStage(t);
+    await play.worker.trap('SIGTERM');
+    await killed(play.run);
+    const stop = runCli(t, ['stop', 'play'], { cwd: play.cwd });
+    await play.worker.signal('SIGTERM', 15_000);
+    await play.worker.exit(0);
+    assert.deepEqual(await stop.done, { code: 0, signal: null, stdout: 'run play is stopped\n', stderr: '' });
+    const { state, attempt } = await statusOf(t, play.cwd, 'play');
+    assert.deepEqual([state, attempt], ['stopped', 0]);
   });
 
   test('a stop asked of the dead one is forgotten: who runs it again wants it to go on', async (t) => {
