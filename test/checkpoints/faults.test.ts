@@ -15,10 +15,10 @@ interface Stage {
   readonly reopen: () => Promise<Result<CheckpointStore>>;
 }
 
-function stage(base: string): Stage {
+function stage(base: string, steps: readonly number[]): Stage {
   const parent = mkdtempSync(path.join(base, 'run-'));
   const dir = path.join(parent, 'ckpts');
-  lay(dir, { ...trainerFolder(10), ...trainerFolder(20), ...trainerFolder(30) });
+  for (const step of steps) lay(dir, trainerFolder(step));
   const notices: string[] = [];
   const reopen = (): Promise<Result<CheckpointStore>> =>
     openCheckpointStore(defaults(dir, new HandClock(), notices));
@@ -40,7 +40,7 @@ test('a rollback, each change to the disk failing in each way: as before, or who
   const base = scratch(t);
   const cases = await everyFault(
     async () => {
-      const one = stage(base);
+      const one = stage(base, [10, 20, 30]);
       const store = value(await one.reopen());
       value(await store.inspect({ live: false, budgetMs: 60_000 }));
       return { ...one, store, whole: contentOf(one) };
@@ -79,7 +79,7 @@ test('a rollback, each change to the disk failing in each way: as before, or who
 test('opening a folder and judging it, each change to the disk failing in each way', async (t) => {
   const base = scratch(t);
   const cases = await everyFault(
-    () => Promise.resolve(stage(base)),
+    () => Promise.resolve(stage(base, [10])),
     async ({ reopen }) => {
       const opened = await reopen();
       if (!opened.ok) return opened;
@@ -94,10 +94,7 @@ test('opening a folder and judging it, each change to the disk failing in each w
       const store = value(await one.reopen());
       assert.deepEqual(value(await store.recover()), []);
       const { checkpoints } = value(await store.inspect({ live: false, budgetMs: 60_000 }));
-      assert.deepEqual(
-        told(checkpoints),
-        [10, 20, 30].map((step) => `checkpoint-${step}:verified`),
-      );
+      assert.deepEqual(told(checkpoints), ['checkpoint-10:verified']);
       await store.close();
       assert.deepEqual(one.notices, [], 'nothing is damaged');
       const left = readdirSync(one.vault, { recursive: true }) as string[];

@@ -434,7 +434,7 @@ describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--
     assert.deepEqual([state, pid], ['orphaned', null]);
     assert.match(
       (await ask(t, cwd, ['status'])).stdout,
-      /\(pid \d+ on host node17\) was last heard of 10m 0\ds ago; if its worker lives on there, end it there, then "trainguard run"/,
+      /\(pid \d+ on host node17\) was last heard of 10m 0\ds ago; if its worker lives on there, end it there, then "trainguard resume one"/,
     );
 
     // its worker lives on, and says so
