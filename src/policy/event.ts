@@ -56,8 +56,13 @@ export type Event = Instant &
     | { readonly type: 'host-ready' }
     | { readonly type: 'host-not-ready'; readonly waitingFor: string }
     | { readonly type: 'launched'; readonly pid: number }
-    /** The attempt that an earlier supervisor left under way is under watch again, whether it still runs or not. */
-    | { readonly type: 'adopted'; readonly pid: number; readonly unwatchedMs: number }
+    /** The attempt that an earlier supervisor left under way is under watch again, also if it has ended meanwhile. */
+    | {
+        readonly type: 'adopted';
+        readonly pid: number;
+        readonly alive: boolean;
+        readonly unwatchedMs: number;
+      }
     /** The attempt that an earlier supervisor was about to launch never started, and now never will. */
     | { readonly type: 'launch-abandoned' }
     | { readonly type: 'progressed'; readonly summary: ProgressSummary }

@@ -42,10 +42,10 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
       break;
     }
     case 'adopted': {
-      const { pid, unwatchedMs } = event;
-      const goesOn = pid > 0 ? ` goes on · pid ${pid}` : ' was under way';
+      const { pid, alive, unwatchedMs } = event;
       const alone = unwatchedMs > 0 ? `; nobody watched it for ${formatDuration(unwatchedMs)}` : '';
-      say('start', `run ${telling.run} · attempt ${attempt}${goesOn}: its supervisor was gone${alone}`);
+      const goesOn = alive ? `goes on · pid ${pid}: its supervisor was gone` : 'ended without its supervisor';
+      say('start', `run ${telling.run} · attempt ${attempt} ${goesOn}${alone}`);
       break;
     }
     case 'launch-abandoned':

@@ -74,7 +74,7 @@ export async function adoptAttempt(
   const { mono } = loop.now();
   fold.extend(mono - begunMono); // nothing was read yet
   const unwatchedMs = known ? Math.max(0, mono - known.mono) : 0;
-  loop.post({ type: 'adopted', pid: worker.pid, unwatchedMs });
+  loop.post({ type: 'adopted', pid: worker.pid, alive: worker.alive, unwatchedMs });
   await attempt.watch(worker);
 }
 

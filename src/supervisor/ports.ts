@@ -56,6 +56,8 @@ export interface StopOrder {
 export interface Worker {
   /** The main process: the user's command itself. */
   readonly pid: number;
+  /** Whether the main process is there. */
+  readonly alive: boolean;
   /** Settles once the main process ended, nothing of the attempt is left alive, and both logs are read to their end. */
   readonly ended: Promise<Exit>;
   /** Reads both logs to their present end; every line goes to the events first. */

@@ -5,7 +5,7 @@ import { code, exception, failure, saved, steps } from './kit.js';
 import { simulate, type Simulation } from './simulation.js';
 
 const again = { type: 'started', bootId: 'boot-1' } as const;
-const adopted = { type: 'adopted', pid: 1000, unwatchedMs: 60_000 } as const;
+const adopted = { type: 'adopted', pid: 1000, alive: true, unwatchedMs: 60_000 } as const;
 const hang = {
   type: 'deadline',
   which: 'silence',

@@ -90,7 +90,7 @@ function happenings(seed: number): (asked: readonly Effect[]) => Event {
       case 'launched':
         return { ...now, type, pid: 2 + upTo(1000) };
       case 'adopted':
-        return { ...now, type, pid: 2 + upTo(1000), unwatchedMs: upTo(1e6) };
+        return { ...now, type, pid: 2 + upTo(1000), alive: random() < 0.5, unwatchedMs: upTo(1e6) };
       case 'progressed':
         return { ...now, type, summary: summary() };
       case 'checkpoint-verified':

@@ -148,7 +148,7 @@ export const events: { readonly [T in EventType]: Extract<Event, { type: T }> } 
   'host-ready': { ...now, type: 'host-ready' },
   'host-not-ready': { ...now, type: 'host-not-ready', waitingFor: 'free space in /ckpts' },
   launched: { ...now, type: 'launched', pid: 8 },
-  adopted: { ...now, type: 'adopted', pid: 7, unwatchedMs: 60_000 },
+  adopted: { ...now, type: 'adopted', pid: 7, alive: true, unwatchedMs: 60_000 },
   'launch-abandoned': { ...now, type: 'launch-abandoned' },
   progressed: { ...now, type: 'progressed', summary },
   'checkpoint-verified': { ...now, type: 'checkpoint-verified', checkpoint: saved(50), fresh: true },

@@ -10,6 +10,7 @@ export function createEndedWorker(exit: Exit, attemptDir: string, host: HostWatc
   const nothing = (): void => undefined;
   return {
     pid: 0,
+    alive: false,
     ended: Promise.resolve(exit),
     drain: () => Promise.resolve(),
     offsets: { out: 0, err: 0 },

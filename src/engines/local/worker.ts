@@ -88,6 +88,9 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
 
   return {
     pid: main.pid,
+    get alive() {
+      return readLiving(main) !== undefined;
+    },
     ended: seeToTheEnd(),
     drain: () => tails.drain(),
     get offsets() {
