@@ -53,7 +53,7 @@ function silentRun(scanMs: number): {
   let end: () => void = () => undefined;
   const worker: Worker = {
     pid: 7,
-        alive: true,
+    alive: true,
     ended: new Promise((resolve) => {
       end = () => resolve({ type: 'signal', signal: 'SIGTERM', number: 15 });
     }),
