@@ -3,12 +3,13 @@ import { exitStatus } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { unreachable } from '../util/unreachable.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
-import { noteAttempt, notePoison } from './ledger.js';
+import { nextAttempt, noteAttempt, notePoison } from './ledger.js';
 import { end, endedByRequest } from './end.js';
 import type { FailureRecord, Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
+import type { Policy } from './policy.js';
 import { failureOfStop } from './stop-failure.js';
-import { stopInspecting } from './stop.js';
+import { graceOf, stopInspecting } from './stop.js';
 
 type Exited = Extract<Event, { type: 'exited' }>;
 type Alive = Extract<State, { name: 'starting' | 'running' | 'stopping' }>;
@@ -20,18 +21,22 @@ const interrupted = 130;
 const freePreemptions = 5;
 
 /** An attempt is over. One that we stopped is judged by why we did, never by its exit status. */
-export function afterExit(state: Alive, event: Exited): Step {
-  const judged = judgeExit(state, event);
+export function afterExit(policy: Policy, state: Alive, event: Exited): Step {
+  const judged = judgeExit(policy, state, event);
   // it was to stop at its next checkpoint, and failed before
   const { state: next } = judged;
   const failed = next.name === 'inspecting' && next.after === 'failure';
   return state.stopAtCheckpoint && failed ? stopInspecting(next, 'request', event) : judged;
 }
 
-function judgeExit(state: Alive, event: Exited): Step {
+function judgeExit(policy: Policy, state: Alive, event: Exited): Step {
   const ledger = noteAttempt(state.ledger, event.summary, state.resume);
   if (state.name === 'stopping') return afterStop(ledger, state.cause, event);
   if (state.name === 'starting' && state.stop !== undefined) return afterAsked(ledger, state.stop, event);
+  if (state.name === 'running' && state.stopBegun) {
+    const soon = event.mono - state.since.mono <= graceOf(policy, ledger);
+    if (soon && !finishedAnyway(event)) return goOn(ledger, event);
+  }
   const { kind, ruled, reason } = event.failure;
   if (kind === 'success' && (ruled === undefined || ruled === 'ignore')) return inspectSuccess(ledger);
   if (kind === 'stopped' && ruled === undefined) {
@@ -59,11 +64,26 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
 }
 
 function afterAsked(ledger: Ledger, by: StopSource, event: Exited): Step {
-  const { badStep } = event.summary;
-  if (badStep === undefined && finishedAnyway(event)) return inspectSuccess(ledger);
-  const reason = badStep === undefined ? '' : `the training was bad from step ${formatCount(badStep)} on`;
-  const noted = badStep === undefined ? ledger : notePoison(ledger, { kind: 'numeric', reason, badStep });
+  if (event.summary.badStep === undefined && finishedAnyway(event)) return inspectSuccess(ledger);
+  const noted = noteBadEnd(ledger, event);
   return isPreemption(by) ? endPreempted(noted, event) : endedByRequest(noted, by, event.at);
+}
+
+/** It ended of a stop that is not wanted any more: that is neither success nor failure, and costs nothing. */
+function goOn(ledger: Ledger, event: Exited): Step {
+  const text = `attempt ${ledger.attempt} ended of the stop that its last supervisor had begun; the run goes on`;
+  const next = { ...noteBadEnd(ledger, event), attempt: nextAttempt(ledger) };
+  return {
+    state: { name: 'inspecting', after: 'backoff', ledger: next },
+    effects: [{ type: 'tell', text }, { type: 'inspect' }],
+  };
+}
+
+/** What a training saved while it was bad must not be resumed from, also where it was stopped for another reason. */
+function noteBadEnd(ledger: Ledger, { summary: { badStep } }: Exited): Ledger {
+  if (badStep === undefined) return ledger;
+  const reason = `the training was bad from step ${formatCount(badStep)} on`;
+  return notePoison(ledger, { kind: 'numeric', reason, badStep });
 }
 
 /** Exit 0 after a stop request is the end of the training only if it reached its last step. */

@@ -135,6 +135,8 @@ export type State = { readonly ledger: Ledger } & (
       readonly since: Instant;
       readonly warning?: string;
       readonly stuck?: Stuck;
+      /** An earlier supervisor had begun to stop it for a person: how it ends soon after `since` says nothing of it. */
+      readonly stopBegun?: true;
     } & AttemptData)
   | ({
       readonly name: 'stopping';

@@ -5,7 +5,7 @@ import { end, endedByRequest } from './end.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
 import { noteFailure, notePoison } from './ledger.js';
 import type { Policy } from './policy.js';
-import type { State, StopCause } from './state.js';
+import type { Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
 
 type Running = Extract<State, { name: 'running' }>;
@@ -60,12 +60,14 @@ export function adoptAgain(
   const since = { at: now.at, mono: now.mono };
   const running: Running = { ...common, name: 'running', pid, since, ...(stuck && { stuck }) };
   if (state.name === 'running') {
-    const { warning } = state;
-    const next = { ...running, since: state.since, ...(warning !== undefined && { warning }) };
-    return { state: next, effects: [adopt] };
+    const { warning, since: from, stopBegun } = state;
+    const kept = { ...(warning !== undefined && { warning }), ...(stopBegun && { stopBegun }) };
+    return { state: { ...running, ...kept, since: from }, effects: [adopt] };
   }
   const { cause, forced } = state;
-  if (cause.type === 'person' || cause.type === 'preempted') return { state: running, effects: [adopt] };
+  if (cause.type === 'person' || cause.type === 'preempted') {
+    return { state: { ...running, stopBegun: true }, effects: [adopt] };
+  }
   const stopping = stopWorker(policy, running, cause, now);
   return {
     state: { ...stopping.state, forced },
@@ -127,6 +129,10 @@ export function watchWorker(
   }
 }
 
+/** How long a worker gets to end. A save must not be cut: never less than twice the longest one seen. */
+export const graceOf = (policy: Policy, { timing }: Ledger): number =>
+  Math.max(policy.stop.graceMs, 2 * (timing.longestPhaseMs.checkpoint ?? 0));
+
 function stopWorker(
   policy: Policy,
   state: Running | Stopping,
@@ -134,8 +140,6 @@ function stopWorker(
   now: Instant,
 ): Step & { readonly state: Stopping } {
   const { ledger, pid, resume, stuck, stopAtCheckpoint } = state;
-  // a save must not be cut: never less than twice the longest one seen
-  const longestSaveMs = ledger.timing.longestPhaseMs.checkpoint ?? 0;
   const interrupt = cause.type === 'person' && cause.by === 'interrupt';
   return {
     state: {
@@ -153,7 +157,7 @@ function stopWorker(
       {
         type: 'stop-worker',
         signal: interrupt ? 'SIGINT' : policy.stop.signal,
-        graceMs: Math.max(policy.stop.graceMs, 2 * longestSaveMs),
+        graceMs: graceOf(policy, ledger),
         dumpStacks: cause.type === 'hang',
         preempted: cause.type === 'preempted' && cause.warned,
       },

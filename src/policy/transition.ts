@@ -69,7 +69,7 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return watchWorker(policy, state, event);
     case 'exited':
       return state.name === 'starting' || state.name === 'running' || state.name === 'stopping'
-        ? afterExit(state, event)
+        ? afterExit(policy, state, event)
         : stay(state);
     case 'stop-requested':
       return onStopRequested(policy, state, event);

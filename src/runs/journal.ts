@@ -182,7 +182,14 @@ export class Journal<T> {
   /** After a compaction: the handle must be the file that now bears the name, or appends would go nowhere. */
   async #settle(): Promise<void> {
     if (!this.#maybe) return;
-    const handle = await files.open(this.file, constants.O_RDWR);
+    let handle: fs.FileHandle;
+    try {
+      handle = await files.open(this.file, constants.O_RDWR);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+      this.#maybe = undefined; // what was to bear the name is not there: ours is still the journal
+      return;
+    }
     const [now, before] = await Promise.all([handle.stat(), this.#handle.stat()]);
     const old = now.ino === before.ino ? handle : this.#handle;
     if (now.ino !== before.ino) {

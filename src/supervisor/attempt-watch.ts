@@ -68,7 +68,14 @@ export async function adoptAttempt(
   if (!adopted.ok) throw new ProblemError(adopted.error);
   const worker = adopted.value;
   if (!worker) {
-    loop.post({ type: 'launch-abandoned' });
+    if (loop.state().name === 'starting') {
+      loop.post({ type: 'launch-abandoned' });
+      return;
+    }
+    // it was seen to run, and nothing is left of it: not even how it ended
+    const exit = { type: 'unknown' } as const;
+    const failure = parts.classify({ exit, tails: [], host: {} });
+    loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
     return;
   }
   const { mono } = loop.now();

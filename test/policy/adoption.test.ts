@@ -36,8 +36,39 @@ describe('an attempt whose supervisor died', () => {
     assert.deepEqual(sim.post(again), ['adopt']);
     sim.post(adopted);
     assert.equal(sim.state.name, 'running');
-    sim.exit({ failure: exception('a'), summary: steps(1, 10) });
-    assert.equal(sim.state.name, 'running', 'it is tried again');
+    sim.exit({ failure: failure('killed'), summary: steps(1, 10) });
+    assert.equal(sim.state.name, 'running', 'it goes on');
+    const { attempt, totalFailures, retriesUsed } = sim.state.ledger;
+    assert.deepEqual(
+      [attempt, totalFailures, retriesUsed],
+      [1, 0, 0],
+      'that was our doing, and costs nothing',
+    );
+  });
+
+  it('ends with 0 of a stop that was begun: that is no success, unless its last step was reached', () => {
+    for (const [reached, wanted] of [
+      [false, 'running'],
+      [true, 'ended'],
+    ] as const) {
+      const sim = running();
+      sim.post({ type: 'stop-requested', by: 'preemption' });
+      sim.post(again);
+      sim.post(adopted);
+      const summary = steps(1, 10, { totalSteps: reached ? 10 : 100 });
+      sim.exit({ exit: code(0), failure: failure('success'), summary });
+      assert.equal(sim.state.name, wanted);
+    }
+  });
+
+  it('outlives the grace of a stop that was begun: from then on it is judged as any other', () => {
+    const sim = running();
+    sim.post({ type: 'stop-requested', by: 'terminate' });
+    sim.post(again);
+    sim.post(adopted);
+    sim.pass(3_600_000);
+    sim.exit({ exit: code(0), failure: failure('success'), summary: steps(1, 10) });
+    assert.equal(sim.ended().outcome, 'completed');
   });
 
   it('was being stopped for a hang: it still is, and as urgently', () => {

@@ -14,6 +14,7 @@ export type Variant =
   | 'starting/stop forced'
   | 'starting/stop at checkpoint'
   | 'running/stop at checkpoint'
+  | 'running/stop begun'
   | `stopping/${StopCause['type']}`
   | 'stopping/person forced'
   | 'stopping/preempted warned'
@@ -41,6 +42,7 @@ export function variantOf(state: State): Variant {
     case 'waiting':
       return state.name;
     case 'running':
+      if (state.stopBegun) return 'running/stop begun';
       return state.stopAtCheckpoint ? 'running/stop at checkpoint' : 'running';
   }
 }
@@ -112,6 +114,7 @@ export const states: Record<Variant, State> = {
   'starting/stop forced': { ...alive, name: 'starting', stop: 'terminate', forced: true, ledger: first },
   'starting/stop at checkpoint': { ...alive, name: 'starting', stopAtCheckpoint: true, ledger: first },
   running: { ...alive, name: 'running', pid: 7, ledger: first },
+  'running/stop begun': { ...alive, since: now, name: 'running', pid: 7, stopBegun: true, ledger: first },
   'running/stop at checkpoint': { ...alive, name: 'running', pid: 7, stopAtCheckpoint: true, ledger: first },
   'stopping/person': stopping(person),
   'stopping/person forced': {

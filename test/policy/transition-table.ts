@@ -37,7 +37,7 @@ const over: Omit<Row, 'started'> = {
 };
 
 /** What a person asked of an earlier supervisor ended with it. */
-const goesOn = 'running → adopt';
+const goesOn = 'running/stop begun → adopt';
 
 const stopping: Omit<Row, 'started' | 'exited' | 'stop-requested' | 'stop-forced'> = {
   ...noFolder,
@@ -152,7 +152,7 @@ export const table: Record<Variant, Row> = {
     ...noRollback,
     ...noWait,
     ...noLaunch,
-    started: goesOn,
+    started: 'running → adopt',
     progressed: 'changed',
     'checkpoint-verified': 'changed',
     unhealthy: 'stopping/unhealthy → stop-worker',
@@ -163,12 +163,28 @@ export const table: Record<Variant, Row> = {
     'stop-requested': 'stopping/person → stop-worker',
     'stop-forced': no,
   },
-  'running/stop at checkpoint': {
+  'running/stop begun': {
     ...noFolder,
     ...noRollback,
     ...noWait,
     ...noLaunch,
     started: goesOn,
+    progressed: 'changed',
+    'checkpoint-verified': 'changed',
+    unhealthy: 'stopping/unhealthy → stop-worker',
+    'silence-warning': 'running/stop begun → dump-stacks',
+    deadline: 'stopping/hang → stop-worker',
+    stuck: 'changed',
+    exited: 'inspecting/backoff → tell, inspect',
+    'stop-requested': 'stopping/person → stop-worker',
+    'stop-forced': no,
+  },
+  'running/stop at checkpoint': {
+    ...noFolder,
+    ...noRollback,
+    ...noWait,
+    ...noLaunch,
+    started: 'running → adopt',
     progressed: 'changed',
     'checkpoint-verified': 'stopping/person → stop-worker',
     unhealthy: 'stopping/unhealthy → stop-worker',

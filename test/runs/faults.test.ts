@@ -236,6 +236,8 @@ test('making a run, each change to the disk failing in each way', async (t) => {
   assert.ok(cases >= 60, `only ${cases}`);
 });
 
+const unlocked = (): Promise<Result<void>> => Promise.resolve(ok(undefined));
+
 test('making a deleted run’s folder again, each change to the disk failing in each way', async (t) => {
   const base = tempDir(t);
   await everyFault(
@@ -244,12 +246,35 @@ test('making a deleted run’s folder again, each change to the disk failing in 
       rmSync(run.dir, { recursive: true });
       return run;
     },
-    (run) => remakeRun(run),
+    (run) => remakeRun(run, unlocked),
     async (seen) => {
       answered(seen);
-      valueOf(await remakeRun(seen.stage));
+      valueOf(await remakeRun(seen.stage, unlocked));
       const [listed] = valueOf(await listRuns(path.dirname(path.dirname(seen.stage.dir))));
       assert.deepEqual(listed && valueOf(listed.run), seen.stage);
+    },
+  );
+});
+
+test('putting a deleted journal back, each change to the disk failing in each way: the next try does it', async (t) => {
+  const base = tempDir(t);
+  await everyFault(
+    async () => {
+      const file = path.join(await fs.mkdtemp(path.join(base, 'run-')), 'journal.jsonl');
+      const { journal } = valueOf(await Journal.open<number>(file));
+      valueOf(await journal.append([1, 2]));
+      rmSync(file);
+      return { file, journal };
+    },
+    ({ journal }) => journal.append([3]),
+    async (seen) => {
+      answered(seen);
+      const { file, journal } = seen.stage;
+      if (!seen.crashed) {
+        if (!seen.value?.ok) valueOf(await journal.append([3]));
+        assert.deepEqual(valueOf(await readJournal<number>(file)).entries, [1, 2, 3]);
+      }
+      await journal.close();
     },
   );
 });
