@@ -87,17 +87,20 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     assert.deepEqual([state, attempt], ['stopped', 0]);
   });
 
-  test('a stop asked of the dead one is forgotten: who runs it again wants it to go on', async (t) => {
+  test('a stop asked of the dead one is forgotten: what ends of it is no success and no failure, the run goes on', async (t) => {
     const play = await onStage(t);
     await play.worker.trap('SIGTERM');
     play.run.kill('SIGTERM');
     await play.worker.signal('SIGTERM');
     await killed(play.run);
     const heir = await takenOver(play);
-    await play.worker.exit(1);
+    await play.worker.exit(0);
     const next = await play.stage.next();
     await next.exit(0);
-    assert.equal((await heir.done).code, 0);
+    const ended = await heir.done;
+    assert.equal(ended.code, 0);
+    const { attempt, totalFailures } = summaryOf(ended).run;
+    assert.deepEqual([attempt, totalFailures], [1, 0]);
   });
 
   test('silence while nobody watched is not held against it; silence after is', async (t) => {
