@@ -67,7 +67,7 @@ export async function attach(name: string | undefined, options: AttachOptions): 
       const text = `trainguard resume ${callArguments(run.name, options)} goes on with it`;
       output.say([{ tone: 'detail', text }]);
     }
-    return exitStatus.done;
+    return record.value.state.exitCode;
   }
 
   const watched = await Promise.race([follow(run, output, json, left.signal), aborted(left.signal)]);

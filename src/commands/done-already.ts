@@ -1,21 +1,16 @@
-import type { StateRecord } from '../report/status-view.js';
-import { pathsOf, readState, runDirOf } from '../runs/run-dir.js';
-import { defaultRunName } from '../runs/run-name.js';
-import { ok, type Result } from '../util/result.js';
-import type { RunPlan } from './run-plan.js';
+import type { State } from '../policy/state.js';
 
-/**
- * Whether there is nothing left to do for a run that is started at every boot: it has completed, or was given up.
- * @returns how it ended, in words; undefined: it is to go on
- */
-export async function doneAlready(plan: RunPlan): Promise<Result<string | undefined>> {
-  const name = plan.name ?? defaultRunName(plan.argv);
-  const record = await readState<StateRecord>(pathsOf(runDirOf(plan.stateDir, name)).state);
-  if (!record.ok) return record;
-  const state = record.value?.state;
-  if (state?.name !== 'ended' || state.outcome === 'stopped' || state.outcome === 'preempted') {
-    return ok(undefined);
-  }
-  const how = state.outcome === 'completed' ? 'has completed' : `was given up: ${state.reason}`;
-  return ok(`run ${name} ${how}; leave --unless-done out to train on`);
+export type Ended = Extract<State, { name: 'ended' }>;
+
+/** What a run may have come to for there to be nothing left to do: completed or given up; or any end at all. */
+export type Unless = 'done' | 'ended';
+
+export const isOver = ({ outcome }: Ended, unless: Unless): boolean =>
+  unless === 'ended' || outcome === 'completed' || outcome === 'failed';
+
+/** Why a run is not gone on with, in words. */
+export function overWords(run: string, ended: Ended): string {
+  if (ended.outcome === 'completed') return `run ${run} has completed; leave --unless-done out to train on`;
+  if (ended.outcome !== 'failed') return `run ${run} was ${ended.outcome}`;
+  return `run ${run} was given up: ${ended.reason}; leave --unless-done out to train on`;
 }

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { GlobalOptions } from '../cli.js';
 import type { Line, Telling } from '../report/narrate.js';
 import { summarizeRun } from '../report/summary.js';
-import { captureLaunch, type LaunchFlags, type LaunchRecord, writeLaunch } from '../runs/launch-record.js';
+import { captureLaunch, type LaunchFlags, type LaunchRecord } from '../runs/launch-record.js';
 import { type LogFields, openSupervisorLog } from '../runs/supervisor-log.js';
 import { supervise } from '../supervisor/supervise.js';
 import { maskArgv } from '../util/mask.js';
@@ -105,9 +105,12 @@ export async function run(
     if (was && !isDeepStrictEqual(was, is)) {
       notice(`another command than recorded: it was "${was.join(' ')}", it is now "${is.join(' ')}"`);
     }
+    const [before, now] = [held.last?.settings.checkpointDir ?? 'none', held.store?.dir ?? 'none'];
+    if (held.last && before !== now) {
+      notice(`checkpoints are in another folder than recorded: it was ${before}, it is now ${now}`);
+    }
     const flags = flagsToRecord(options, plan.configFile);
-    const launch = await writeLaunch(
-      held.run.paths.launch,
+    const launch = await held.recordLaunch(
       // what could not be had again now may be had the next time
       again ? { ...again.record, flags } : captureLaunch(plan.argv, flags),
     );

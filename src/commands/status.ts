@@ -77,7 +77,7 @@ async function viewOf(run: Run): Promise<Result<RunStatus>> {
   if (!seen.ok) return seen;
   const { active, supervisor, writtenAt } = seen.value;
   const view = supervisor ? viewSupervisor(supervisor, writtenAt, now) : null;
-  if (!record) return ok(viewUnbegun(run.name, active, view));
+  if (!record) return ok(viewUnbegun(run.name, active, view, active ? null : await livingPid(run)));
   // what runs in another place has a pid that names something else here, or nothing
   const workerAlive = active || (supervisor?.where === 'here' && (await livesOn(run, record)));
   return ok(viewRun(record, active, workerAlive, view));
@@ -85,8 +85,12 @@ async function viewOf(run: Run): Promise<Result<RunStatus>> {
 
 /** Whether the worker of a run without a supervisor is still the process that its state names. */
 async function livesOn(run: Run, { state }: StateRecord): Promise<boolean> {
+  return 'pid' in state && (await livingPid(run)) === state.pid;
+}
+
+async function livingPid(run: Run): Promise<number | null> {
   const { findLivingWorker } = await import('../engines/local/launch-record.js');
-  return 'pid' in state && (await findLivingWorker(run.dir))?.pid === state.pid;
+  return (await findLivingWorker(run.dir))?.pid ?? null;
 }
 
 function describe(runs: readonly RunStatus[]): string {

@@ -96,9 +96,12 @@ export function waitingFor(
   return { topic, text, urgent: away };
 }
 
-/** The pid of a worker that lives on, within sight, though nobody supervises its run. */
+/**
+ * The pid of a worker that lives on, within sight, though nobody supervises its run; it is known by its attempt's
+ * folder, so that no lost state.json hides it.
+ */
 export async function livingOrphan({ run, record, supervisor }: Found): Promise<number | undefined> {
-  if (!record || record.state.name === 'ended') return undefined;
+  if (record?.state.name === 'ended') return undefined;
   if (supervisor?.where === 'other-host' || supervisor?.where === 'other-namespace') return undefined;
   return (await findLivingWorker(run.dir))?.pid;
 }
@@ -106,7 +109,7 @@ export async function livingOrphan({ run, record, supervisor }: Found): Promise<
 /** What to make of a run that nobody supervises: nothing if it has ended, else a Problem that says what is known. */
 export async function notActive(found: Found): Promise<Result<void>> {
   const { run, record, supervisor, writtenAt } = found;
-  if (!record || record.state.name === 'ended') return ok(undefined);
+  if (record?.state.name === 'ended') return ok(undefined);
   const problem = (text: string): Result<never> => fail(text, exitStatus.failed);
   if (supervisor?.where === 'other-host' || supervisor?.where === 'other-namespace') {
     const ago = writtenAt === undefined ? '' : ` ${formatDuration(Date.now() - writtenAt)} ago`;

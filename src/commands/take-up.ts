@@ -5,7 +5,9 @@ import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { attemptDirs, findLivingWorker } from '../engines/local/launch-record.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { StateRecord } from '../report/status-view.js';
+import { type LaunchRecord, writeLaunch } from '../runs/launch-record.js';
 import { clearRequests } from '../runs/requests.js';
+import { withoutIdentity } from '../runs/open-run.js';
 import { readState, takeOverState } from '../runs/state-file.js';
 import {
   attemptDirOf,
@@ -23,6 +25,7 @@ import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
 import { maskArgv } from '../util/mask.js';
 import { errorCode } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { claimFolder } from './folder-training.js';
 import { type History, openHistory } from './history.js';
 import { isUnderWay } from './inheritance.js';
 import { mayGoOnHere } from './move-here.js';
@@ -35,6 +38,8 @@ export interface HeldRun {
   readonly store?: CheckpointStore;
   /** What state.json said last, if there was a run before. */
   readonly last?: StateRecord;
+  /** Writes launch.json, and again if the run's folder is deleted. */
+  recordLaunch(record: LaunchRecord): Promise<Result<void>>;
   /** Gives everything back. */
   release(): Promise<void>;
 }
@@ -105,12 +110,23 @@ export async function takeUp(
   const away = await mayGoOnHere(run, last.value.state);
   if (!away.ok) return refused(away);
   if (away.value !== undefined) notice(away.value);
+  let launch: LaunchRecord | undefined;
+  const recordLaunch = (record: LaunchRecord): Promise<Result<void>> => {
+    launch = record;
+    return writeLaunch(run.paths.launch, record);
+  };
+  let unmade: string | undefined;
   const history = await openHistory(run.paths.journal, last.value.state, {
-    onDeleted() {
-      notice(
-        `${run.dir} was deleted under the run: what trainguard keeps there is made anew, its logs are lost`,
-      );
-      return remakeRun(run);
+    async onDeleted() {
+      const remade = await remakeRun(run, () => lock.value.retake());
+      const written = remade.ok && launch ? await recordLaunch(launch) : remade;
+      const text = written.ok
+        ? `${run.dir} was deleted under the run: what trainguard keeps there is made anew, its logs are lost`
+        : `${run.dir} was deleted under the run and could not be made anew: ${written.error.message}`;
+      // it is tried again every second, and said once
+      if (written.ok || text !== unmade) notice(text);
+      unmade = written.ok ? undefined : text;
+      return written;
     },
   });
   if (!history.ok) return refused(history);
@@ -157,6 +173,7 @@ export async function takeUp(
     history: history.value,
     ...(store.value && { store: store.value.store }),
     ...(last.value.state && { last: last.value.state }),
+    recordLaunch,
     release,
   });
 }
@@ -168,12 +185,6 @@ async function livingStranger(run: Run, state: State): Promise<number | undefine
   const adopted = isUnderWay(state) && living.attemptDir === attemptDirOf(run.dir, state.ledger.attempt);
   return adopted ? undefined : living.pid;
 }
-
-const withoutIdentity = (dir: string): Result<never> =>
-  fail(
-    `${dir} is a run's folder without its run.json; nothing was changed, move it away to start the run anew`,
-    exitStatus.internal,
-  );
 
 /** The name that was given; else the script's stem, with a number if that is active with another command. */
 async function nameOf(plan: RunPlan): Promise<Result<string>> {
@@ -230,7 +241,13 @@ async function openStore(
     registry: checkpointRegistryOf(plan.stateDir),
     onTrouble: notice,
   });
-  if (lock.ok) return ok({ store: store.value, lock: lock.value });
+  if (lock.ok) {
+    const claimed = await claimFolder(vault, run);
+    if (claimed.ok) return ok({ store: store.value, lock: lock.value });
+    await lock.value.release();
+    await store.value.close();
+    return claimed;
+  }
   await store.value.close();
   return lock;
 }

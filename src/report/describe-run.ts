@@ -25,7 +25,7 @@ export function describeRun(status: RunStatus, now: number): string {
   if (status.pid !== null) lines.push(`pid ${status.pid}${away}${heartbeatWords(status, now)}`);
   if (status.warning !== null) lines.push(`warning: ${status.warning}`);
   if (status.waitingFor !== null) lines.push(`waiting for ${status.waitingFor}`);
-  if (status.nextRetryAt !== null) {
+  if (status.nextRetryAt !== null && status.active) {
     lines.push(`next attempt in ${formatDuration(Date.parse(status.nextRetryAt) - now)}`);
   }
   if (latest)
@@ -70,7 +70,7 @@ function orphanWords({ run, supervisor, pid }: RunStatus): string {
     case 'other-boot':
       return `its supervisor and its worker are gone, as this host was restarted; ${goOn}`;
     default:
-      return `its supervisor is gone${pid === null ? ', and so is its worker' : ', its worker lives on'}; ${goOn}`;
+      return `its supervisor is gone${pid === null ? ', no worker of it is seen' : ', its worker lives on'}; ${goOn}`;
   }
 }
 

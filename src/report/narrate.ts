@@ -32,6 +32,12 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
   switch (event.type) {
     case 'started':
       if (before.name === 'ended') say('note', startedAgain(before));
+      else if (stopWasAsked(before)) {
+        say(
+          'note',
+          'a stop had been asked of the supervisor before this one; to run it again means that it goes on',
+        );
+      }
       break;
     case 'launched': {
       if (after.name !== 'running' && after.name !== 'stopping') break;
@@ -114,6 +120,13 @@ function failed(before: State, after: State): readonly Line[] {
   }
   if (failure.advice !== undefined) lines.push({ tone: 'detail', text: failure.advice });
   return lines;
+}
+
+/** Whether an earlier supervisor died over a stop that somebody wanted. */
+function stopWasAsked(state: State): boolean {
+  if (state.name === 'starting' && state.stop !== undefined) return true;
+  if (state.name === 'stopping') return state.cause.type === 'person' || state.cause.type === 'preempted';
+  return (state.name === 'starting' || state.name === 'running') && state.stopAtCheckpoint === true;
 }
 
 function startedAgain(before: Extract<State, { name: 'ended' }>): string {

@@ -74,11 +74,17 @@ export function viewRun(
 }
 
 /**
- * A run whose folder was made but whose first state is not written yet: all that is known is that it starts.
+ * A run without a state: it has only just begun, or was left before its first one was written, or somebody deleted it.
  * @param active whether a supervisor holds the run's lock
+ * @param pid of a worker of it that lives
  */
-export const viewUnbegun = (run: string, active: boolean, supervisor: SupervisorView | null): RunStatus => ({
-  ...{ run, state: 'starting', active, supervisor, pid: null, engine: null, command: [] },
+export const viewUnbegun = (
+  run: string,
+  active: boolean,
+  supervisor: SupervisorView | null,
+  pid: number | null,
+): RunStatus => ({
+  ...{ run, state: active ? 'starting' : 'orphaned', active, supervisor, pid, engine: null, command: [] },
   ...{ attempt: 0, retriesUsed: 0, maxRetries: 0, totalFailures: 0 },
   ...{ step: null, totalSteps: null, loss: null, lastHeartbeatAt: null, nextDeadlineAt: null },
   ...{ nextRetryAt: null, waitingFor: null, warning: null, reason: null },

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorCode } from '../util/os/durable.js';
-import { ok, type Result } from '../util/result.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { damaged, refused } from './problems.js';
 import { readVersioned } from './versioned-file.js';
 
@@ -75,6 +75,14 @@ export async function openRun(dir: string): Promise<Result<Run | undefined>> {
   return ok({ ...read.value, name: path.basename(dir), dir, paths });
 }
 
+/** A run's folder that does not say which run it is. */
+export const withoutIdentity = (dir: string): Result<never> =>
+  fail(
+    `${dir} is a run's folder without its run.json; nothing was changed, move it away to start the run anew ` +
+      `(a training of it that still lives keeps the checkpoint folder until it is done)`,
+    exitStatus.internal,
+  );
+
 /** Reads state.json; undefined: there is none. A damaged one can be made anew from the journal, says the Problem. */
 export const readState = <T extends object>(file: string): Promise<Result<T | undefined>> =>
   readVersioned<T>(file, 'the next "trainguard run" makes it anew from the journal');
@@ -97,7 +105,8 @@ export async function listRuns(stateDir: string): Promise<Result<readonly Listed
         const dir = path.join(folder, name);
         const run = await openRun(dir);
         if (!run.ok) return [{ name, dir, run }];
-        return run.value ? [{ name, dir, run: ok(run.value) }] : [];
+        if (run.value) return [{ name, dir, run: ok(run.value) }];
+        return fs.existsSync(pathsOf(dir).attempts) ? [{ name, dir, run: withoutIdentity(dir) }] : [];
       }),
     );
     return ok(listed.flat().sort((a, b) => (a.name < b.name ? -1 : 1)));

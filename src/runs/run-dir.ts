@@ -49,8 +49,14 @@ export async function createRun(stateDir: string, name: string, now: number): Pr
   }
 }
 
-/** Makes a run's folder anew that was deleted under its supervisor. One that is another run's by now is left alone. */
-export async function remakeRun({ dir, paths, ...identity }: Run): Promise<Result<void>> {
+/**
+ * Makes a run's folder anew that was deleted under its supervisor. One that is another run's by now is left alone.
+ * @param lockAgain locks the folder, before anybody can take it for a run's
+ */
+export async function remakeRun(
+  { dir, paths, ...identity }: Run,
+  lockAgain: () => Promise<Result<void>>,
+): Promise<Result<void>> {
   const there = await openRun(dir);
   if (!there.ok) return there;
   if (there.value && there.value.id !== identity.id) {
@@ -60,6 +66,8 @@ export async function remakeRun({ dir, paths, ...identity }: Run): Promise<Resul
   try {
     await makeDirs(path.dirname(dir), 0o700);
     await makeFolders(dir);
+    const locked = await lockAgain();
+    if (!locked.ok) return locked;
     return there.value ? ok(undefined) : await writeVersioned(paths.identity, identity);
   } catch (error) {
     return refused(`make the run's folder ${dir} again`, error);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { mono } from '../../src/util/os/boot.js';
@@ -101,6 +101,26 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     assert.equal(ended.code, 0);
     const { attempt, totalFailures } = summaryOf(ended).run;
     assert.deepEqual([attempt, totalFailures], [1, 0]);
+  });
+
+  test('its checkpoint folder is not free for another run, wherever that keeps its state', async (t) => {
+    const play = await onStage(t);
+    await killed(play.run);
+    const state = path.join(play.cwd, 'elsewhere');
+    const other = await play.start({ flags: ['--name', 'other', '--state-dir', state], json: false }).done;
+    assert.equal(other.code, 75, other.stderr);
+    assert.match(other.stderr, new RegExp(`run play still writes into .* pid ${play.worker.pid};`));
+    assert.ok(play.worker.alive);
+    // its run's folder moved away, as a person may have thought wise
+    renameSync(runFile(play, ''), path.join(play.cwd, 'aside'));
+    const anew = await play.start({ json: false }).done;
+    assert.equal(anew.code, 75, anew.stderr);
+    assert.equal(play.stage.count, 1);
+    await play.worker.exit(0);
+    const free = play.start({ flags: ['--name', 'other', '--state-dir', state] });
+    const second = await play.stage.next();
+    await second.exit(0);
+    assert.equal((await free.done).code, 0);
   });
 
   test('silence while nobody watched is not held against it; silence after is', async (t) => {

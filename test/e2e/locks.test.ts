@@ -103,9 +103,11 @@ function cutSockets(cwd: string): void {
 
 const otherNet = ['unshare', '--net'] as const;
 const otherPids = ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'] as const;
-/** Another host, as far as its name and its sockets go. */
+/** Another host, as far as its name, its boot and its sockets go. */
 const otherHost = [
-  ...['unshare', '--uts', '--net', 'sh', '-c', 'echo node17 > /proc/sys/kernel/hostname; exec "$@"', 'sh'],
+  ...['unshare', '--uts', '--net', '--mount', 'sh', '-c'],
+  'echo node17 > /proc/sys/kernel/hostname; echo node17 > boot && mount --bind boot /proc/sys/kernel/random/boot_id && exec "$@"',
+  'sh',
 ] as const;
 
 const needs = (...flags: readonly string[]): { readonly skip: string | false } => ({
@@ -361,7 +363,7 @@ describe('one run a checkpoint folder', { concurrency: 2 }, () => {
   });
 });
 
-describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--net') }, () => {
+describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--net', '--mount') }, () => {
   /** A run that another host supervises, seen from here by a shared folder only. */
   async function onOtherHost(t: TestContext): Promise<{ readonly cwd: string; readonly run: Running }> {
     const cwd = tempDir(t);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createRun } from '../../src/runs/run-dir.js';
@@ -40,7 +40,18 @@ test('a run that has no state yet is starting, and no error', async (t) => {
   assert.deepEqual(...(both.runs.map((one) => Object.keys(one).sort()) as [string[], string[]]));
 
   await lock.value.release();
-  assert.equal((await status(t, cwd, 'young', '--exit-code')).code, 3);
+  const left = await status(t, cwd, 'young', '--exit-code');
+  assert.equal(left.code, 3);
+  assert.match(left.stdout, /^young {2}orphaned\b/, 'nobody is there to start it');
+});
+
+test('a run folder without its run.json is told of, not passed over', async (t) => {
+  const cwd = tempDir(t);
+  await guard(t, ['true'], { cwd, flags: ['--name', 'torn'] }).done;
+  rmSync(path.join(cwd, '.trainguard/runs/torn/run.json'));
+  const { code, stderr } = await status(t, cwd);
+  assert.equal(code, 125);
+  assert.match(stderr, /^trainguard: .*runs\/torn is a run's folder without its run\.json; /);
 });
 
 test('a damaged state is told on stderr with 125, and the other runs are shown in one object', async (t) => {

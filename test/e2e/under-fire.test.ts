@@ -197,6 +197,28 @@ describe('folders deleted under the run', { concurrency: 3 }, () => {
     assert.equal(again.code, 0, again.stderr);
     assert.match(again.stderr, /run play · attempt 3 · /);
   });
+
+  test('the run’s: it is still locked by its supervisor, which status names and stop reaches', async (t) => {
+    const { cwd, run, worker, dir } = await onStage(t);
+    const launch = readFileSync(path.join(dir, 'launch.json'), 'utf8');
+    rmSync(dir, { recursive: true });
+    await run.untilStdout(/runs\/play was deleted under the run: what trainguard keeps there is made anew/);
+    assert.equal(readFileSync(path.join(dir, 'launch.json'), 'utf8'), launch);
+    await eventually(() => existsSync(path.join(dir, 'state.json')), 'a new state.json');
+    assert.equal((await statusOf(t, cwd, 'play')).state, 'running');
+
+    const second = await guard(t, ['true'], { cwd, flags: ['--name', 'play'], json: false }).done;
+    assert.equal(second.code, 75, second.stderr);
+    assert.ok(second.stderr.includes(`run play is already supervised by pid ${run.pid} `), second.stderr);
+
+    await worker.trap('SIGTERM');
+    const stop = runProgram(t, [process.execPath, bin, 'stop', 'play'], { cwd });
+    await worker.signal('SIGTERM');
+    await worker.exit(0);
+    assert.equal((await run.done).code, 143, run.stdout);
+    const stopped = await stop.done;
+    assert.equal(stopped.code, 0, stopped.stderr);
+  });
 });
 
 describe('a journal that lost its end', { concurrency: 3 }, () => {

@@ -9,7 +9,7 @@ import { requestStop, takeStopRequest } from '../../src/runs/requests.js';
 import { createRun, listRuns, remakeRun } from '../../src/runs/run-dir.js';
 import { readState, takeOverState } from '../../src/runs/state-file.js';
 import { writeVersioned } from '../../src/runs/versioned-file.js';
-import type { Result } from '../../src/util/result.js';
+import { ok, type Result } from '../../src/util/result.js';
 import { type Case, everyFault } from '../support/faults.js';
 import { tempDir } from '../support/temp-dir.js';
 

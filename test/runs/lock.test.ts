@@ -75,6 +75,45 @@ test('the loser learns who holds the run, and the folder is free once it is give
   await take(ofRun(dir));
 });
 
+test('of a folder that was deleted and made again, its holder takes the lock again, unless another was faster', async () => {
+  const dir = await folder('run');
+  const other = await holder();
+  const { mode } = await fs.stat(dir);
+  const anew = async (): Promise<void> => {
+    await fs.rm(dir, { recursive: true });
+    await fs.mkdir(dir, { mode });
+  };
+  const lock = await take(ofRun(dir));
+  assert.ok((await lock.retake()).ok, 'it is ours as it is');
+  for (let round = 0; round < 2; round++) {
+    await anew();
+    assert.ok((await lock.retake()).ok);
+    for (const way of ['usual', 'no-abstract'] as const) {
+      const said = await other.acquire(ofRun(dir), way);
+      assert.equal(said.exit, 75, `${way}: ${JSON.stringify(said)}`);
+      assert.ok(said.message?.includes(`pid ${process.pid} `), said.message);
+    }
+    assert.equal((await fs.readdir(path.join(dir, 'lock'))).length, 2, 'a claim and its socket');
+  }
+  // only its claim was deleted
+  await fs.rm(path.join(dir, 'lock'), { recursive: true });
+  assert.ok((await lock.retake()).ok);
+  assert.equal((await other.acquire(ofRun(dir), 'no-abstract')).exit, 75);
+
+  await anew();
+  // on some file systems the new folder bears the deleted one's inode number, and is locked all the while
+  const said = await other.acquire(ofRun(dir), 'no-abstract');
+  assert.equal(said.won, true, said.message);
+  const lost = await lock.retake();
+  assert.equal(!lost.ok && lost.error.exit, 75);
+  assert.ok(!lost.ok && lost.error.message.includes(`pid ${other.pid} `));
+  await other.release();
+  assert.ok((await lock.retake()).ok);
+  await lock.release();
+  assert.deepEqual(await fs.readdir(path.join(dir, 'lock')), []);
+  assert.equal((await other.acquire(ofRun(dir))).won, true);
+});
+
 test('another path to the same folder is the same folder', async () => {
   const dir = await folder('run');
   await fs.symlink(dir, path.join(base, 'alias'));

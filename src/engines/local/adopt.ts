@@ -1,11 +1,21 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdoptSpec } from '../../supervisor/ports.js';
 import { bootId } from '../../util/os/boot.js';
 import { sharesPids } from '../../util/os/lock-owner.js';
-import { isDead, readProcess } from '../../util/os/proc.js';
+import { hasProc, isDead, readLiving, readProcess, type ProcInfo } from '../../util/os/proc.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
-import { giveUpLaunch, nobody, readLaunchRecord, readMain, type MainRecord } from './launch-record.js';
-import { createOurs, markerName } from './ours.js';
+import { attemptFiles } from './attempt-files.js';
+import {
+  giveUpLaunch,
+  nobody,
+  readLaunchRecord,
+  readMain,
+  readStatus,
+  type LaunchRecord,
+  type MainRecord,
+} from './launch-record.js';
+import { createOurs, markerName, type Ours } from './ours.js';
 
 /** What is left of an attempt that an earlier supervisor launched. */
 export interface Found {
@@ -17,9 +27,10 @@ export interface Found {
   readonly rebooted: boolean;
 }
 
-/** How long a shim that has won its launch may take to name the main process, ms. */
-const namingMs = 10_000;
+/** How often a shim that has won its launch is waited for to name the main process: 10 s in all. */
+const namingLooks = 2000;
 const namingPollMs = 5;
+const looksAScan = 200;
 /** How often a shim is looked at that is not our child, ms. */
 const shimPollMs = 50;
 
@@ -29,34 +40,66 @@ const shimPollMs = 50;
  */
 export async function findAttempt({ attemptDir, runId }: AdoptSpec): Promise<Result<Found | undefined>> {
   const record = await readLaunchRecord(attemptDir);
-  const rebooted = record !== undefined && record.bootId !== bootId();
   if (!readMain(attemptDir) && (await giveUpLaunch(attemptDir))) return ok(undefined);
-  // pids of another boot, or of another namespace, name nothing here, or a stranger
-  if (rebooted || (record && !sharesPids(record))) return ok({ ...gone, rebooted });
-  const main = record ? await untilNamed(attemptDir) : readMain(attemptDir);
-  if (main) return ok({ main, since: main.startTime, shimExited: untilShimEnds(main), rebooted });
-  // its folder was never made or is gone, or its shim was killed while it named the command
-  const left = createOurs({ marker: markerName(runId), attemptDir, main: nobody, since: 0 }).scan();
-  if (left.length === 0) return ok(record && { ...gone, rebooted });
+  // pids of another boot name nothing here, or a stranger
+  if (record && record.bootId !== bootId()) return ok({ ...gone, rebooted: true });
+  const ours = createOurs({ marker: markerName(runId), attemptDir, main: nobody, since: 0 });
+  const main = record ? await untilNamed(attemptDir, record, ours) : readMain(attemptDir);
+  if (main && record && sharesPids(record)) return ok(foundBy(main));
+  const left = ours.scan();
+  // of which boot and namespace its pid is, is not on record: only what is seen here counts
+  if (main && !record && isSeen(main, left)) return ok(foundBy(main));
+  if (left.length === 0) return ok(main || wasStarted(attemptDir, record) ? gone : undefined);
+  // its folder is gone, or its shim was killed while it named the command, or its pid is another namespace's
   const pids = left.map(({ pid }) => pid).join(', ');
+  const why = main
+    ? 'cannot be taken over from here'
+    : `${attemptDir} does not say which of them is the training`;
   return fail(
-    `processes of this run are alive (pid ${pids}), but ${attemptDir} does not say which of them is the training; ` +
+    `processes of this run are alive (pid ${pids}), but ${why}; ` +
       `nothing was changed, wait until they are done or end them, then run again`,
     exitStatus.busy,
   );
 }
 
-const gone = { main: nobody, since: Infinity, shimExited: Promise.resolve() };
+const gone: Found = { main: nobody, since: Infinity, shimExited: Promise.resolve(), rebooted: false };
 
-/** The main process, once the shim that won the launch has named it. */
-async function untilNamed(attemptDir: string): Promise<MainRecord | undefined> {
-  for (let waitedMs = 0; waitedMs < namingMs; waitedMs += namingPollMs) {
+const foundBy = (main: MainRecord): Found => ({
+  ...{ main, since: main.startTime, shimExited: untilShimEnds(main) },
+  rebooted: false,
+});
+
+const isSeen = (main: MainRecord, left: readonly ProcInfo[]): boolean =>
+  readLiving(main) !== undefined || left.some(({ session }) => session === main.session);
+
+/**
+ * Whether a launch that left neither a process nor its name may have run. The shim names the command before it
+ * starts it, so a name that is still blank, in this boot, means no; so does a folder that nothing was put into.
+ */
+function wasStarted(attemptDir: string, record: LaunchRecord | undefined): boolean {
+  if (record && existsSync(attemptFiles(attemptDir).pid)) return readStatus(attemptDir) !== undefined;
+  return record !== undefined || (existsSync(attemptDir) && readdirSync(attemptDir).length > 0);
+}
+
+/** The main process, once the shim that won the launch has named it; undefined where no shim is left to do so. */
+async function untilNamed(
+  attemptDir: string,
+  record: LaunchRecord,
+  ours: Ours,
+): Promise<MainRecord | undefined> {
+  for (let looks = 0; looks < namingLooks; looks++) {
     const main = readMain(attemptDir);
     if (main) return main;
+    const ended = readStatus(attemptDir) !== undefined || (sharesPids(record) && isNobodyLeft(looks, ours));
+    if (ended) return readMain(attemptDir);
     await sleep(namingPollMs);
   }
   return undefined;
 }
+
+/** Looked for now and then only: every process of the host is asked. */
+const isNobodyLeft = (looks: number, ours: Ours): boolean =>
+  hasProc() && looks % looksAScan === 0 && ours.scan().length === 0;
 
 async function untilShimEnds(main: MainRecord): Promise<void> {
   for (;;) {

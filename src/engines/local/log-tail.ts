@@ -1,5 +1,6 @@
 import { fstatSync } from 'node:fs';
 import fs from 'node:fs/promises';
+import { errorCode } from '../../util/os/durable.js';
 import { createLineSplitter } from './line-splitter.js';
 import { endOf } from './log-end.js';
 
@@ -18,7 +19,7 @@ export interface LogTail {
 }
 
 /**
- * Opens a log for reading lines from offset `from` (bytes).
+ * Opens a log for reading lines from offset `from` (bytes). One that is not there counts as deleted, and is empty.
  * @param deliver called for each line, in order
  */
 export async function openLogTail(
@@ -26,7 +27,8 @@ export async function openLogTail(
   from: number,
   deliver: (line: string) => void,
 ): Promise<LogTail> {
-  const handle = await fs.open(file, 'r');
+  const handle = await openIfThere(file);
+  if (!handle) return missingLog(from);
   const buffer = Buffer.allocUnsafe(chunkBytes);
   const before = from > 0 ? await handle.read(buffer, 0, 1, from - 1) : undefined;
   const splitter = createLineSplitter(deliver, before?.bytesRead === 1 && buffer[0] === 13);
@@ -72,6 +74,23 @@ export async function openLogTail(
     },
   };
 }
+
+async function openIfThere(file: string): Promise<fs.FileHandle | undefined> {
+  try {
+    return await fs.open(file, 'r');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const missingLog = (offset: number): LogTail => ({
+  offset,
+  deleted: true,
+  end: () => Promise.resolve(''),
+  read: () => Promise.resolve(),
+  finish: () => Promise.resolve(),
+});
 
 // 256 KiB: at 1 MiB the same speed, at 64 KiB a third less [measured]
 const chunkBytes = 256 * 1024;

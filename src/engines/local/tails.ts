@@ -76,7 +76,7 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
     }
     if (!toldDeleted)
       events.notice(
-        `the logs in ${options.attemptDir} were deleted under the training: it goes on and is watched on, but what it prints is nowhere kept`,
+        `logs in ${options.attemptDir} were deleted under the training: it goes on and is watched on, but what it prints there is nowhere kept`,
       );
     toldDeleted = true;
   };

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import type net from 'node:net';
 import path from 'node:path';
@@ -31,6 +32,7 @@ export class Holdings {
   readonly claim: { readonly id: string; state: ClaimState; readonly owner: LockOwner };
   readonly #place: HoldingPlace;
   readonly #servers: net.Server[] = [];
+  #address: { readonly name: string; readonly server: net.Server } | undefined;
   #hasSocket = false;
   #published = false;
   #short: ShortDir | undefined;
@@ -51,7 +53,7 @@ export class Holdings {
     if (address === undefined) return undefined;
     const server = await listen(address, () => this.claim);
     if (typeof server !== 'string') {
-      this.#servers.push(server);
+      this.#address = { name: address, server };
       return undefined;
     }
     // a kernel without abstract sockets, or a sandbox that forbids them: the claim alone must do
@@ -92,6 +94,25 @@ export class Holdings {
     }, this.#place.refreshMs ?? refreshEveryMs).unref();
   }
 
+  /** A new folder may get a deleted one's inode, and so its address. */
+  hasAddress(address: string | undefined): boolean {
+    return address !== undefined && this.#address?.name === address;
+  }
+
+  /** Whether others find our claim where they look for it. */
+  isSeen(): boolean {
+    return existsSync(path.join(this.folder, `${this.claim.id}.json`));
+  }
+
+  /** Takes the place of what we held before; if that has the right address already, it is not free in between. */
+  async replace(former: Holdings, address: string | undefined): Promise<void> {
+    if (former.hasAddress(address)) {
+      this.#address = former.#address;
+      former.#address = undefined;
+    }
+    await former.drop();
+  }
+
   /** Gives everything back. What cannot be removed is told as trouble; the sockets are closed in any case. */
   drop(): Promise<void> {
     this.#dropped ??= this.#drop();
@@ -108,6 +129,7 @@ export class Holdings {
     } catch (error) {
       this.#place.onTrouble?.(`could not remove a lock's file in ${this.folder}: ${errorText(error)}`);
     }
+    if (this.#address) await close(this.#address.server);
     await Promise.all(this.#servers.map(close));
     await this.#short?.close();
   }

@@ -46,10 +46,8 @@ export function thisOwner(what: Pick<LockOwner, 'run' | 'kind' | 'dir'>, at: num
 
 /** @param writtenAt when the place was last said to be alive, ms since 1970 */
 export function whereIs(place: Place, writtenAt: number): Where {
+  if (isSameHost(place)) return place.pidNamespace === thisNamespace() ? 'here' : 'other-namespace';
   if (place.host !== os.hostname()) return 'other-host';
-  if (place.bootId === bootId()) {
-    return place.pidNamespace === thisNamespace() ? 'here' : 'other-namespace';
-  }
   // since this boot nothing was heard of it; otherwise it is another host that bears our name
   return writtenAt < Date.now() - os.uptime() * 1000 ? 'other-boot' : 'other-host';
 }
@@ -58,9 +56,12 @@ export function whereIs(place: Place, writtenAt: number): Where {
 export const sharesPids = ({ pidNamespace }: Pick<Place, 'pidNamespace'>): boolean =>
   pidNamespace === undefined || pidNamespace === thisNamespace();
 
-/** Whether a claim was written under the kernel we run on, so that its socket's word is final. */
+/**
+ * Whether a claim was written under the kernel we run on, so that its socket's word is final. A container has a
+ * hostname of its own; without /proc the boot id is but a minute, which two hosts may share.
+ */
 export const isSameHost = (place: Place): boolean =>
-  place.host === os.hostname() && place.bootId === bootId();
+  place.bootId === bootId() && (place.pidNamespace !== undefined || place.host === os.hostname());
 
 /** Whether two owners are one process. */
 export const isSameProcess = (a: LockOwner, b: LockOwner): boolean =>

@@ -31,6 +31,11 @@ export interface LockRequest {
 
 export interface Lock {
   readonly owner: LockOwner;
+  /**
+   * For when the folder was deleted under us and made again: locks what bears its name now, or says who was faster
+   * (exit 75). Does nothing if that is still the folder that was locked.
+   */
+  retake(): Promise<Result<void>>;
   /** Gives the lock back; calling it twice does nothing. */
   release(): Promise<void>;
 }
@@ -46,15 +51,33 @@ export interface Lock {
  * withdraws until it is decided.
  */
 export async function acquireLock(request: LockRequest): Promise<Result<Lock>> {
+  const taken = await take(request);
+  if (!taken.ok) return taken;
+  let held = taken.value;
+  return ok({
+    owner: held.claim.owner,
+    async retake() {
+      const again = await take(request, held);
+      if (!again.ok) return again;
+      held = again.value;
+      return ok(undefined);
+    },
+    release: () => held.drop(),
+  });
+}
+
+/** @param former what we hold under the folder's name already */
+async function take(request: LockRequest, former?: Holdings): Promise<Result<Holdings>> {
   const giveUpAt = performance.now() + patienceMs;
   const lockFolder = path.join(request.keepIn, 'lock');
   let made: string | undefined;
   try {
     const dir = await fs.realpath(request.dir);
+    if (former?.isSeen() && former.hasAddress(await addressOf(dir))) return ok(former);
     made = await makeDirs(lockFolder, 0o700);
     for (;;) {
-      const round = await contend(request, dir, giveUpAt);
-      if ('lock' in round) return ok(round.lock);
+      const round = await contend(request, dir, giveUpAt, former);
+      if ('holdings' in round) return ok(round.holdings);
       if (round.rival.state === 'held' || performance.now() > giveUpAt) {
         const message = await busyMessage(request, dir, round.rival);
         await removeMade(lockFolder, made);
@@ -72,21 +95,29 @@ export async function acquireLock(request: LockRequest): Promise<Result<Lock>> {
 const patienceMs = 20_000;
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 20));
 
-type Round = { readonly lock: Lock } | { readonly rival: Rival };
+type Round = { readonly holdings: Holdings } | { readonly rival: Rival };
 
-async function contend(request: LockRequest, dir: string, giveUpAt: number): Promise<Round> {
-  const owner = thisOwner({ run: request.run, kind: request.kind, dir }, Date.now());
+async function contend(
+  request: LockRequest,
+  dir: string,
+  giveUpAt: number,
+  former: Holdings | undefined,
+): Promise<Round> {
+  const owner = former?.claim.owner ?? thisOwner({ run: request.run, kind: request.kind, dir }, Date.now());
   const holdings = new Holdings(request, owner);
   try {
+    const address = await addressOf(dir);
     const rival =
-      (await holdings.takeAddress(await addressOf(dir))) ?? (await outlast(request, holdings, giveUpAt));
+      (former?.hasAddress(address) ? undefined : await holdings.takeAddress(address)) ??
+      (await outlast(request, holdings, giveUpAt, former));
     if (rival) {
       await holdings.drop();
       return { rival };
     }
     await holdings.keep();
+    if (former) await holdings.replace(former, address);
     await sweepClaims(holdings.folder);
-    return { lock: { owner, release: () => holdings.drop() } };
+    return { holdings };
   } catch (error) {
     await holdings.drop();
     // a rival that was turned away took the folder it had made with it
@@ -100,15 +131,16 @@ async function outlast(
   request: LockRequest,
   holdings: Holdings,
   giveUpAt: number,
+  former: Holdings | undefined,
 ): Promise<Rival | undefined> {
   // not needed for there to be one winner, but a crowd settles sooner when no more step in
   const undecidedOne = (rival: Rival): boolean => rival.state === 'contending';
-  if ((await rivalsOf(request, holdings, Date.now(), false, undecidedOne)).some(undecidedOne))
+  if ((await rivalsOf(request, holdings, former, Date.now(), false, undecidedOne)).some(undecidedOne))
     return undecided;
   const now = await holdings.publish();
   const goesFirst = (rival: Rival): boolean => rival.state === 'held' || rival.id < holdings.claim.id;
   for (;;) {
-    const rivals = await rivalsOf(request, holdings, now, true, goesFirst);
+    const rivals = await rivalsOf(request, holdings, former, now, true, goesFirst);
     const first = rivals.find(goesFirst);
     if (first) return first;
     if (rivals.length === 0 || performance.now() > giveUpAt) return rivals[0];
@@ -119,11 +151,12 @@ async function outlast(
 async function rivalsOf(
   request: LockRequest,
   { folder, claim }: Holdings,
+  former: Holdings | undefined,
   now: number,
   clean: boolean,
   enough: (rival: Rival) => boolean,
 ): Promise<Rival[]> {
-  const isOther = (rival: Rival): boolean => rival.id !== claim.id;
+  const isOther = (rival: Rival): boolean => rival.id !== claim.id && rival.id !== former?.claim.id;
   const rivals = (await liveClaims(folder, now, clean, (rival) => isOther(rival) && enough(rival))).filter(
     isOther,
   );

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { createLocalEngine } from '../../../src/engines/local/engine.js';
@@ -11,6 +11,7 @@ import { launch, lives, until, type Launched } from './support.js';
 interface Adopted {
   readonly result: Result<LocalWorker | undefined>;
   readonly lines: string[];
+  readonly notices: string[];
 }
 
 /** What a second supervisor makes of an attempt; the first one goes on watching, which nobody minds here. */
@@ -19,11 +20,12 @@ async function adopt(
   offsets: LogOffsets = { out: 0, err: 0 },
 ): Promise<Adopted> {
   const lines: string[] = [];
+  const notices: string[] = [];
   const result = await createLocalEngine({ logsKeepAttemptBytes: 2 ** 30, graceMs: 5000 }).adopt(
     { attemptDir, runId: path.basename(cwd), offsets },
-    { line: (text) => lines.push(text), notice: () => undefined, stuck: () => undefined },
+    { line: (text) => lines.push(text), notice: (text) => notices.push(text), stuck: () => undefined },
   );
-  return { result, lines };
+  return { result, lines, notices };
 }
 
 async function adoptWorker(
@@ -108,7 +110,46 @@ describe('an attempt that an earlier supervisor launched', { concurrency: 4 }, (
     assert.match(result.error.message, new RegExp(`pid (\\d+, )*${launched.worker.pid}\\b`));
     assert.ok(lives(launched.worker.pid));
   });
+
+  test('one of its logs is gone: it is watched on by the other, and that is said', async (t) => {
+    const launched = await launch(t, ['sh', '-c', `echo one; ${untilFile('on')}; echo two; exit 7`]);
+    await launched.said(/one/);
+    rmSync(path.join(launched.attemptDir, 'worker-0.err.log'));
+    const { worker, lines, notices } = await adoptWorker(launched, { out: 4, err: 5 });
+    writeFileSync(path.join(launched.cwd, 'on'), '');
+    assert.deepEqual(await worker.ended, { type: 'code', code: 7 });
+    assert.deepEqual(lines, ['two']);
+    assert.deepEqual(worker.offsets, { out: 8, err: 5 });
+    assert.deepEqual(
+      (await worker.tails(100)).map(({ text }) => text),
+      ['', 'one\ntwo\n'],
+    );
+    assert.equal(notices.filter((text) => /logs in .* were deleted/.test(text)).length, 1);
+  });
+
+  test('in another pid namespace of this kernel: not taken over while it lives', async (t) => {
+    const launched = await launch(t, ['sh', '-c', 'echo on; exec sleep 60']);
+    await launched.said(/on/);
+    await inOtherNamespace(launched);
+    const { result } = await adopt(launched);
+    assert.ok(!result.ok);
+    assert.equal(result.error.exit, 75);
+    assert.match(result.error.message, new RegExp(`pid (\\d+, )*${launched.worker.pid}\\b`));
+    launched.worker.kill();
+    await launched.worker.ended;
+    const { worker } = await adoptWorker(launched);
+    assert.deepEqual(await worker.ended, { type: 'signal', signal: 'SIGKILL', number: 9 });
+    assert.equal((await worker.hostFacts()).rebooted, undefined);
+  });
 });
+
+/** As if it had been launched in a container that is gone from our sight, all but its processes. */
+async function inOtherNamespace({ attemptDir }: Launched): Promise<void> {
+  const file = path.join(attemptDir, 'launch.json');
+  await until('it is on record', () => existsSync(file));
+  const record = JSON.parse(readFileSync(file, 'utf8')) as object;
+  writeFileSync(file, JSON.stringify({ ...record, pidNamespace: '1' }));
+}
 
 describe('a launch around which a supervisor died', () => {
   const nothing = (t: TestContext): Promise<Launched> => launch(t, ['true']);
