@@ -126,6 +126,7 @@ const launching = (command: Command): Command =>
     .option('--detach', 'supervise in the background, without this terminal')
     .option('--unless-done', 'do nothing if the run has completed or was given up (for units and cron)')
     .option('--dry-run', 'say what would be done, and do nothing')
+    .addOption(new Option('--unless-ended').hideHelp())
     .addOption(new Option('--detached <limit>').hideHelp());
 
 /** Flags that say what a run is. */

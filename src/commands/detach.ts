@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { GlobalOptions } from '../cli.js';
 import type { Line } from '../report/narrate.js';
 import { openFilesBefore } from '../util/os/open-files.js';
@@ -58,6 +59,9 @@ export function callArguments(
     .join(' ');
 }
 
+/** How long a process whose last descriptor is closed may take to be gone, ms. */
+const endingMs = 3000;
+
 /**
  * Starts a supervisor in a session of its own, without a terminal.
  * @param words as they would be typed, the verb first
@@ -92,8 +96,18 @@ export async function startDetached(
     child.unref();
     return word.type === 'refused' ? { ok: false, error: word.problem } : ok(word);
   }
+  // the tether ends with its process, or, if it could not be written to, before
+  const how = await Promise.race([ended, sleep(endingMs, undefined, { ref: false })]);
+  if (how === undefined) {
+    child.unref();
+    return fail(
+      `the supervisor in the background (pid ${child.pid}) is at work but did not say how far it got; ` +
+        'see "trainguard status"',
+      exitStatus.internal,
+    );
+  }
   return fail(
-    `the supervisor in the background ended before its run was under way (${await ended}); ` +
+    `the supervisor in the background ended before its run was under way (${how}); ` +
       'run it without --detach to see why',
     exitStatus.internal,
   );

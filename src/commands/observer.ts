@@ -4,6 +4,7 @@ import { attemptDirOf } from '../runs/run-dir.js';
 import type { Happening } from '../supervisor/parts.js';
 import type { LogOffsets } from '../supervisor/ports.js';
 import type { Echo } from './echo.js';
+import { isUnderWay } from './inheritance.js';
 import type { Output } from './output.js';
 import type { Tether } from './tether.js';
 
@@ -35,7 +36,9 @@ export function createObserver(audience: Audience): (happening: Happening) => vo
     const lines = narrate(telling, happening);
     output.say(lines);
     for (const line of lines) audience.log(line);
-    if (tether && underwayStates.has(after.name)) {
+    // whoever takes over an attempt has yet to find it
+    const adopting = event.type === 'started' && isUnderWay(after);
+    if (tether && underwayStates.has(after.name) && !adopting) {
       const underway = { run: telling.run, pid: process.pid, state: after.name, attempt };
       tether.say({ type: 'underway', underway });
     }

@@ -20,7 +20,7 @@ const quoted = (name: string): string => (/^[\w.-]+$/.test(name) ? name : `'${na
 
 /**
  * Puts this process where the run was launched: working directory, umask, limits, environment. The shell that asks for
- * it leaves no trace.
+ * it leaves no trace; the job or the pod that it runs in does, since that is where the training will be.
  * @returns what could not be had again, in words
  */
 export function relive(record: LaunchRecord): Result<readonly string[]> {
@@ -36,11 +36,30 @@ export function relive(record: LaunchRecord): Result<readonly string[]> {
   }
   // first the limits: prlimit is looked for on the PATH of whoever resumes
   const troubles = restoreLimits(record.limits);
+  const env = envOfRelaunch(record.env, process.env);
   for (const name of Object.keys(process.env))
-    if (!Object.hasOwn(record.env, name)) Reflect.deleteProperty(process.env, name);
-  Object.assign(process.env, record.env);
+    if (!Object.hasOwn(env, name)) Reflect.deleteProperty(process.env, name);
+  Object.assign(process.env, env);
   if (record.umask !== undefined) process.umask(record.umask);
   return ok(troubles);
+}
+
+/** Said by the job or the pod that a process runs in. */
+const ofPlace = /^(SLURM|KUBERNETES_)/;
+/** Chosen by whoever launches, unless Slurm sets them for the GPUs of a job. */
+const ofJob = /^(CUDA_VISIBLE_DEVICES|ROCR_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL)$/;
+
+/**
+ * The environment that was recorded, but for what says which job or pod this is and what of its host is ours: what
+ * was true of the job of then would have a TERM mistaken, and another's GPUs used.
+ */
+export function envOfRelaunch(recorded: NodeJS.ProcessEnv, present: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const inJob = [recorded, present].some((env) => env['SLURM_JOB_ID'] !== undefined);
+  const isPresent = (name: string): boolean => ofPlace.test(name) || (inJob && ofJob.test(name));
+  return Object.fromEntries([
+    ...Object.entries(recorded).filter(([name]) => !isPresent(name)),
+    ...Object.entries(present).filter(([name]) => isPresent(name)),
+  ]);
 }
 
 /** What the flags of a `run` say of it, for launch.json. Flags that say how it is shown, or on what terms, are not of it. */

@@ -9,7 +9,7 @@ import { type LogFields, openSupervisorLog } from '../runs/supervisor-log.js';
 import { supervise } from '../supervisor/supervise.js';
 import { maskArgv } from '../util/mask.js';
 import { exitStatus, type Problem, ProblemError } from '../util/result.js';
-import { doneAlready } from './done-already.js';
+import { overWords } from './done-already.js';
 import { describePlan } from './dry-run.js';
 import { inheritanceOf } from './inheritance.js';
 import { createEcho, noEcho } from './echo.js';
@@ -33,6 +33,8 @@ export interface RunOptions extends GlobalOptions, LaunchFlags {
   /** We are what --detach has started; see `openTether`. */
   readonly detached?: string;
   readonly unlessDone?: true;
+  /** Do nothing if the run has ended in any way, and end as it did; for who takes over a run from a dead supervisor. */
+  readonly unlessEnded?: true;
 }
 
 /** A launch that is repeated. */
@@ -81,18 +83,17 @@ export async function run(
     output.say([line]);
     if (json) output.json({ type: 'notice', at: new Date().toISOString(), text });
   };
-  if (options.unlessDone) {
-    const done = await doneAlready(plan);
-    if (!done.ok) return turnDown(done.error);
-    if (done.value !== undefined) {
-      output.say([{ tone: 'note', text: done.value }]);
-      tether?.say({ type: 'over', exitCode: exitStatus.done });
-      return exitStatus.done;
-    }
-  }
   for (const text of [...plan.notices, ...(again?.troubles ?? [])]) notice(text);
-  const taken = await takeUp(plan, systemClock, notice);
+  const unless = options.unlessEnded ? 'ended' : options.unlessDone ? 'done' : undefined;
+  const taken = await takeUp(plan, systemClock, notice, unless);
   if (!taken.ok) return turnDown(taken.error);
+  if ('ended' in taken.value) {
+    const { run: left, ended } = taken.value;
+    const exitCode = unless === 'ended' ? ended.exitCode : exitStatus.done;
+    output.say([{ tone: 'note', text: overWords(left.name, ended) }]);
+    tether?.say({ type: 'over', exitCode });
+    return exitCode;
+  }
   const held = taken.value;
   let outcome: number = exitStatus.internal;
   let over: number | undefined;

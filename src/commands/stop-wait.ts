@@ -9,7 +9,7 @@ import { readState, type Run } from '../runs/run-dir.js';
 import { formatDuration } from '../util/duration.js';
 import { readProcess } from '../util/os/proc.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { modifiedAt, type Supervision, supervisionOf } from './supervision.js';
+import { modifiedAt, type Supervision, type Supervisor, supervisionOf } from './supervision.js';
 
 /** A run as `stop` finds it. A state.json that cannot be read keeps nobody from being stopped. */
 export interface Found extends Supervision {
@@ -38,7 +38,8 @@ export interface StopWaiting {
 }
 
 /**
- * Leaves the request, which its supervisor finds from any host, and waits, without a bound, until none holds the run.
+ * Leaves the request, which its supervisor finds from any host, and waits, without a bound, until none holds the run;
+ * a supervisor that comes in the place of the one that was asked is asked as well.
  * @returns a Problem if the supervisor went without having ended the run
  */
 export async function stopAndWait(
@@ -48,18 +49,25 @@ export async function stopAndWait(
     say = (text) => process.stderr.write(`trainguard: ${text}\n`),
   }: StopWaiting = {},
 ): Promise<Result<void>> {
-  const asked = await requestStop(run.dir, {
-    by: `pid ${process.pid} on host ${os.hostname()}`,
-    afterCheckpoint,
-    at: Date.now(),
-  });
-  if (!asked.ok) return asked;
   const since = performance.now();
   let said: { readonly topic: string; readonly at: number } | undefined;
+  let asked: { readonly of: Supervisor | undefined } | undefined;
   for (;;) {
     const found = await look(run);
     if (!found.ok) return found;
-    if (!found.value.active) break;
+    const { active, supervisor } = found.value;
+    if (!active) break;
+    // looked first: a supervisor forgets what was asked before it showed itself
+    if (!asked || (supervisor && asked.of && !isSame(supervisor, asked.of))) {
+      const left = await requestStop(run.dir, {
+        by: `pid ${process.pid} on host ${os.hostname()}`,
+        afterCheckpoint,
+        at: Date.now(),
+      });
+      if (!left.ok) return left;
+      asked = { of: supervisor };
+    }
+    asked = { of: asked.of ?? supervisor };
     const now = performance.now();
     const taken = (await modifiedAt(path.join(run.paths.requests, 'stop'))) === undefined;
     const { topic, text, urgent } = waitingFor(found.value, taken, isSuspended(found.value), Date.now());
@@ -125,6 +133,8 @@ export async function notActive(found: Found): Promise<Result<void>> {
       `"trainguard attach ${run.name}" goes on with it, "trainguard stop ${run.name}" stops it`,
   );
 }
+
+const isSame = (a: Supervisor, b: Supervisor): boolean => a.pid === b.pid && a.host === b.host;
 
 const isSuspended = ({ supervisor }: Found): boolean =>
   supervisor?.where === 'here' && readProcess(supervisor.pid)?.state === 'T';

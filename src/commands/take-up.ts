@@ -5,8 +5,8 @@ import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { attemptDirs, findLivingWorker } from '../engines/local/launch-record.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { StateRecord } from '../report/status-view.js';
-import { type LaunchRecord, writeLaunch } from '../runs/launch-record.js';
-import { clearRequests } from '../runs/requests.js';
+import { type LaunchRecord, readLaunch, writeLaunch } from '../runs/launch-record.js';
+import { clearRequests, listRequests } from '../runs/requests.js';
 import { withoutIdentity } from '../runs/open-run.js';
 import { readState, takeOverState } from '../runs/state-file.js';
 import {
@@ -20,12 +20,15 @@ import {
 } from '../runs/run-dir.js';
 import type { State } from '../policy/state.js';
 import { defaultRunName, numberedRunName, validRunName } from '../runs/run-name.js';
+import { writeVersioned } from '../runs/versioned-file.js';
 import type { CheckpointStore, Clock } from '../supervisor/ports.js';
 import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
 import { maskArgv } from '../util/mask.js';
 import { errorCode } from '../util/os/durable.js';
+import { thisPlace } from '../util/os/lock-owner.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { claimFolder } from './folder-training.js';
+import { type Ended, isOver, type Unless } from './done-already.js';
 import { type History, openHistory } from './history.js';
 import { isUnderWay } from './inheritance.js';
 import { mayGoOnHere } from './move-here.js';
@@ -44,15 +47,24 @@ export interface HeldRun {
   release(): Promise<void>;
 }
 
+/** A run that has ended and is left as it is. */
+export interface LeftAlone {
+  readonly run: Run;
+  readonly ended: Ended;
+}
+
 /**
- * Opens or makes the run that a plan names, takes its locks, and refuses while anything of it lives. When it refuses,
- * nothing is left behind.
+ * Opens or makes the run that a plan names and takes its locks. The worker of the attempt that its journal says is
+ * under way will be adopted; while anything else of the run lives it is refused. When it refuses, what it made is gone
+ * again.
+ * @param unless which end of the run means that nothing is to be done; the journal decides, as state.json may be older
  */
 export async function takeUp(
   plan: RunPlan,
   clock: Clock,
   notice: (text: string) => void,
-): Promise<Result<HeldRun>> {
+  unless?: Unless,
+): Promise<Result<HeldRun | LeftAlone>> {
   const undo: (() => Promise<void>)[] = [];
   const release = async (): Promise<void> => {
     for (let step = undo.pop(); step; step = undo.pop()) {
@@ -81,6 +93,9 @@ export async function takeUp(
   if (!opened.value) return withoutIdentity(dir);
   const run = opened.value;
 
+  // what was asked of an earlier supervisor; whoever sees that the run is ours asks later
+  const asked = await listRequests(run.dir);
+  if (!asked.ok) return asked;
   const lock = await acquireLock({
     kind: 'run',
     run: run.name,
@@ -90,8 +105,7 @@ export async function takeUp(
   });
   if (!lock.ok) return refused(lock);
   undo.push(() => lock.value.release());
-  // what was asked of an earlier supervisor; whoever asks from here on means us
-  const cleared = await clearRequests(run.dir);
+  const cleared = await clearRequests(run.dir, asked.value);
   if (!cleared.ok) return refused(cleared);
   let begun = made?.ok !== true;
   undo.push(async () => {
@@ -142,6 +156,17 @@ export async function takeUp(
       ),
     );
   }
+  const { state } = history.value;
+  if (unless && state.name === 'ended' && isOver(state, unless)) {
+    const { state: known } = last.value;
+    if (known?.journal !== history.value.last) {
+      const record = endRecord(plan, run, clock, known, state, history.value.last);
+      const told = await writeVersioned(run.paths.state, record);
+      if (!told.ok) return refused(told);
+    }
+    await release();
+    return ok({ run, ended: state });
+  }
   if (history.value.state.name === 'idle' && (await attemptDirs(run.dir)).length > 0) {
     return refused(
       fail(
@@ -186,7 +211,25 @@ async function livingStranger(run: Run, state: State): Promise<number | undefine
   return adopted ? undefined : living.pid;
 }
 
-/** The name that was given; else the script's stem, with a number if that is active with another command. */
+/** What state.json would say had the supervisor that ended the run lived to write it. */
+const endRecord = (
+  plan: RunPlan,
+  run: Run,
+  clock: Clock,
+  last: StateRecord | undefined,
+  state: Ended,
+  journal: number,
+): StateRecord => ({
+  settings: { command: maskArgv(plan.argv), engine: 'local', maxRetries: plan.policy.maxRetries },
+  ...last,
+  ...{ run: run.name, pid: process.pid, ...thisPlace() },
+  ...{ at: clock.now(), mono: clock.mono(), state, journal },
+});
+
+/**
+ * The name that was given; else the script's stem, with a number if that is active with another command, or its worker
+ * lives on without a supervisor: another experiment is not the one to adopt it.
+ */
 async function nameOf(plan: RunPlan): Promise<Result<string>> {
   if (plan.name !== undefined) return validRunName(plan.name);
   const stem = defaultRunName(plan.argv);
@@ -195,11 +238,20 @@ async function nameOf(plan: RunPlan): Promise<Result<string>> {
     const dir = runDirOf(plan.stateDir, name);
     const run = await openRun(dir);
     if (!run.ok) return run;
-    if (!run.value || !(await probeLock({ dir, keepIn: dir }))) return ok(name);
-    const state = await readState<StateRecord>(run.value.paths.state);
-    const command = state.ok ? state.value?.settings.command : undefined;
+    if (!run.value) return ok(name);
+    const active = (await probeLock({ dir, keepIn: dir })) ?? (await findLivingWorker(dir));
+    if (!active) return ok(name);
+    const command = await commandOf(run.value);
     if (command === undefined || sameWords(command, maskArgv(plan.argv))) return ok(name);
   }
+}
+
+/** What a run's command was, masked; undefined: neither of the files that know it can be read. */
+async function commandOf({ paths }: Run): Promise<readonly string[] | undefined> {
+  const state = await readState<StateRecord>(paths.state);
+  if (state.ok && state.value) return state.value.settings.command;
+  const launch = await readLaunch(paths.launch);
+  return launch.ok && launch.value ? maskArgv(launch.value.argv) : undefined;
 }
 
 const sameWords = (a: readonly string[], b: readonly string[]): boolean =>

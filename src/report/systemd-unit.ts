@@ -30,6 +30,8 @@ export function systemdUnit({ run, cwd, argv, env, graceMs }: UnitPlan): string 
 
 [Unit]
 Description=trainguard run ${specifiers(run)}
+# it is tried again for as long as it takes: a full disk, or another supervisor, may be gone by the morning
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
@@ -47,9 +49,9 @@ OOMPolicy=continue
 
 # a supervisor that was killed is started again and adopts the training; one that ended has said why by its exit status
 Restart=on-abnormal
-RestartSec=10
-# preempted, or another supervisor is at work: try again
-RestartForceExitStatus=75
+RestartSec=30
+# preempted, another supervisor is at work, or trainguard itself could not go on while the training does: try again
+RestartForceExitStatus=75 125
 # stopped by a person
 SuccessExitStatus=130 143
 

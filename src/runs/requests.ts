@@ -57,15 +57,46 @@ export async function takeStopRequest(runDir: string, now: number): Promise<Resu
   });
 }
 
-/** Forgets requests from before this supervisor; called before the first attempt. */
-export async function clearRequests(runDir: string): Promise<Result<void>> {
+/** The requests that there are, half-taken ones too: name → what tells the file from any later one. */
+export type Requests = ReadonlyMap<string, string>;
+
+export async function listRequests(runDir: string): Promise<Result<Requests>> {
   const folder = path.join(runDir, 'requests');
+  const found = new Map<string, string>();
   try {
     for (const name of await fs.readdir(folder)) {
-      if (/^\.?stop/.test(name)) await files.unlink(path.join(folder, name));
+      const identity = /^\.?stop/.test(name) ? await identityOf(path.join(folder, name)) : undefined;
+      if (identity !== undefined) found.set(name, identity);
+    }
+    return ok(found);
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' ? ok(found) : refused(`read ${folder}`, error);
+  }
+}
+
+/**
+ * Forgets requests from before this supervisor; called before the first attempt.
+ * @param old listed before it showed itself at the run's lock: whoever asks from then on may mean us
+ */
+export async function clearRequests(runDir: string, old: Requests): Promise<Result<void>> {
+  const folder = path.join(runDir, 'requests');
+  try {
+    for (const [name, identity] of old) {
+      const file = path.join(folder, name);
+      if ((await identityOf(file)) === identity) await files.unlink(file);
     }
     return ok(undefined);
   } catch (error) {
     return errorCode(error) === 'ENOENT' ? ok(undefined) : refused(`clear ${folder}`, error);
+  }
+}
+
+async function identityOf(file: string): Promise<string | undefined> {
+  try {
+    const { ino, mtimeMs } = await fs.stat(file);
+    return `${ino} ${mtimeMs}`;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }

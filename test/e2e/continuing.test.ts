@@ -53,6 +53,17 @@ const fileOf = (cwd: string, name: string): string => path.join(cwd, '.trainguar
 const writerOf = (cwd: string): number =>
   (JSON.parse(readFileSync(fileOf(cwd, 'state.json'), 'utf8')) as { pid: number }).pid;
 
+/** What a supervisor leaves that is killed after the journal's last entry and before state.json tells of it. */
+async function stateIsOld(cwd: string, end: () => Promise<unknown>): Promise<void> {
+  const file = fileOf(cwd, 'state.json');
+  const old = await eventually(() => {
+    const text = readFileSync(file, 'utf8');
+    return (JSON.parse(text) as { state: { name: string } }).state.name === 'running' && text;
+  }, 'a state that says running');
+  await end();
+  writeFileSync(file, old);
+}
+
 const gone = (pid: number): Promise<true> =>
   eventually(() => !processAlive(pid), `the end of process ${pid}`, 20_000);
 
@@ -293,6 +304,15 @@ describe('attach', { concurrency: 3 }, () => {
     assert.ok(on.worker.alive);
   });
 
+  test('a run that had ended before its state said so is not trained again', async (t) => {
+    const on = await inBackground(t);
+    await stateIsOld(on.cwd, () => runCli(t, ['stop'], { cwd: on.cwd }).done);
+    const { code, stderr } = await attach(on).done;
+    assert.equal(code, 143, stderr);
+    assert.equal((await statusOf(t, on.cwd, 'play')).state, 'stopped');
+    assert.equal(on.stage.count, 1);
+  });
+
   test('an unknown run is 4', async (t) => {
     const { code, stderr } = await runCli(t, ['attach', 'nobody'], { cwd: tempDir(t) }).done;
     assert.equal(code, 4);
@@ -448,6 +468,62 @@ describe('resume', { concurrency: 3 }, () => {
     }
     assert.equal(on.stage.count, 2);
   });
+
+  test('--unless-done believes the journal, which knows of an end before state.json does', async (t) => {
+    const on = await inBackground(t);
+    await stateIsOld(on.cwd, async () => {
+      await on.worker.exit(0);
+      await gone(on.supervisor);
+    });
+    const { code, stderr } = await runCli(t, ['resume', '--unless-done'], { cwd: on.cwd }).done;
+    assert.equal(code, 0);
+    assert.match(stderr, /run play has completed; leave --unless-done out to train on\n$/);
+    assert.equal((await statusOf(t, on.cwd, 'play')).state, 'completed');
+    assert.equal(on.stage.count, 1);
+  });
+
+  for (const [then, now, status] of [
+    [undefined, '5', 75],
+    ['5', undefined, 143],
+  ] as const) {
+    test(`a TERM is judged by where it is resumed, not launched: job ${then} → ${now}: ${status}`, async (t) => {
+      const on = await play(t);
+      const words = ['run', '--name', 'play', '--', ...on.stage.command];
+      const first = runCli(t, words, { cwd: on.cwd, env: { SLURM_JOB_ID: then } });
+      await (await on.stage.next()).exit(0);
+      assert.equal((await first.done).code, 0);
+      const second = runCli(t, ['resume', 'play', '--json'], { cwd: on.cwd, env: { SLURM_JOB_ID: now } });
+      const worker = await on.stage.next();
+      await second.untilStdout(/"type":"launched"/);
+      await worker.trap('SIGTERM');
+      second.kill('SIGTERM');
+      await worker.signal('SIGTERM');
+      await worker.exit(1);
+      assert.equal((await second.done).code, status);
+    });
+  }
+});
+
+describe('run without --name', () => {
+  test('another experiment leaves alone a worker whose supervisor was killed', async (t) => {
+    const on = await play(t);
+    const start = async (
+      ...more: readonly string[]
+    ): Promise<{ run: string; pid: number; worker: Puppet }> => {
+      const command = [...on.stage.command, ...more];
+      const started = runCli(t, ['run', '--detach', '--json', '--', ...command], { cwd: on.cwd });
+      const worker = await on.stage.next();
+      const { stdout, stderr } = await started.done;
+      assert.notEqual(stdout, '', stderr);
+      return { ...(JSON.parse(stdout) as { run: string; pid: number }), worker };
+    };
+    const first = await start('--lr', '1');
+    process.kill(first.pid, 'SIGKILL');
+    await gone(first.pid);
+    const second = await start('--lr', '2');
+    assert.equal(second.run, `${first.run}-2`);
+    assert.ok(first.worker.alive && second.worker.alive);
+  });
 });
 
 describe('init --systemd', { concurrency: 3 }, () => {
@@ -475,6 +551,9 @@ describe('init --systemd', { concurrency: 3 }, () => {
     assert.equal(lineOf(unit, 'WorkingDirectory').replaceAll('%%', '%'), cwd);
     assert.equal(lineOf(unit, 'KillMode'), 'process');
     assert.equal(lineOf(unit, 'OOMPolicy'), 'continue');
+    // a supervisor that ended so left the training to the next one
+    assert.equal(lineOf(unit, 'RestartForceExitStatus'), '75 125');
+    assert.equal(lineOf(unit, 'StartLimitIntervalSec'), '0');
     assert.ok(Number(lineOf(unit, 'TimeoutStopSec')) >= 180);
     assert.match(unit, /^# .*loginctl enable-linger/m);
   });

@@ -103,6 +103,10 @@ function cutSockets(cwd: string): void {
 
 const otherNet = ['unshare', '--net'] as const;
 const otherPids = ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'] as const;
+const container = [
+  ...['unshare', '--uts', ...otherPids.slice(1)],
+  ...['sh', '-c', 'echo box > /proc/sys/kernel/hostname; exec "$@"', 'sh'],
+] as const;
 /** Another host, as far as its name, its boot and its sockets go. */
 const otherHost = [
   ...['unshare', '--uts', '--net', '--mount', 'sh', '-c'],
@@ -185,16 +189,18 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     assert.equal(next.code, 0, next.stderr);
   });
 
-  test(
-    'a worker that outlives its supervisor in another pid namespace is let live',
-    needs('-pf'),
-    async (t) => {
+  for (const [what, within] of [
+    ['another pid namespace', otherPids],
+    ['a container with a hostname of its own', container],
+  ] as const) {
+    test(`a worker that outlives its supervisor in ${what} is let live`, needs('-upf'), async (t) => {
       const cwd = tempDir(t);
       const script = '"$@" & wait; until [ -e over ]; do sleep 0.02; done';
-      const run = await superviseUntilRunning(t, { cwd, within: [...otherPids, 'sh', '-c', script, 'sh'] });
+      const run = await superviseUntilRunning(t, { cwd, within: [...within, 'sh', '-c', script, 'sh'] });
       const supervisor = childOf(childOf(run.pid));
       process.kill(supervisor, 'SIGKILL');
       await eventually(() => !processAlive(supervisor), 'the end of the supervisor');
+      age(cwd); // a silent one may live all the same
       const refused = await supervise(t, { cwd }).done;
       assertBusy(
         refused,
@@ -204,6 +210,11 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
       assert.ok(processAlive(worker), `pid ${worker} is no process here`);
       const { state, pid } = await viewOf(t, cwd);
       assert.deepEqual([state, pid], ['orphaned', null]);
+      const stateFile = path.join(runFolder(cwd), 'state.json');
+      const said = readFileSync(stateFile);
+      writeFileSync(stateFile, '{');
+      assertBusy(await supervise(t, { cwd }).done, new RegExp(`alive .*pid (\\d+, )*${worker}\\b`));
+      writeFileSync(stateFile, said);
       process.kill(worker, 'SIGKILL');
       await eventually(() => !processAlive(worker), 'the end of the worker');
       letGo(cwd);
@@ -213,8 +224,8 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
         'a run that goes on',
         30_000,
       );
-    },
-  );
+    });
+  }
 
   test('a stopped supervisor still holds its run, and stop says what it waits for', async (t) => {
     const cwd = tempDir(t);

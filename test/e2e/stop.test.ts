@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { eventually } from '../support/eventually.js';
@@ -186,6 +186,46 @@ describe('stopping a run', { concurrency: 3 }, () => {
     const ended = await run.done;
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal(summaryOf(ended).outcome, 'completed');
+  });
+});
+
+describe('stop when the supervisor dies', { concurrency: 3 }, () => {
+  for (const [what, lose] of [
+    ['missing', (file: string) => rmSync(file)],
+    ['damaged', (file: string) => writeFileSync(file, '{"schemaVersion": 1, "sta')],
+  ] as const) {
+    test(`its worker is found and stopped though state.json is ${what}`, async (t) => {
+      const { run, worker, cwd } = await onStage(t);
+      await worker.trap('SIGTERM');
+      run.kill('SIGKILL');
+      await run.done;
+      lose(path.join(path.dirname(logOf(cwd)), 'state.json'));
+      const stop = runCli(t, ['stop', 'play'], { cwd });
+      await worker.signal('SIGTERM', 20_000);
+      await worker.exit(0);
+      const { code, stdout, stderr } = await stop.done;
+      assert.deepEqual([code, stdout], [0, 'run play is stopped\n'], stderr);
+    });
+  }
+
+  test('whoever waits for the stop of one that died asks the next one', async (t) => {
+    const { run, worker, cwd } = await onStage(t);
+    await worker.trap('SIGTERM');
+    run.kill('SIGSTOP');
+    const stop = runCli(t, ['stop', 'play'], { cwd });
+    const request = path.join(path.dirname(logOf(cwd)), 'requests', 'stop');
+    await eventually(() => existsSync(request), 'the request', 20_000);
+    stop.kill('SIGSTOP');
+    run.kill('SIGKILL');
+    await run.done;
+    const heir = runCli(t, ['resume', 'play', '--json'], { cwd });
+    await heir.untilStdout(/"type":"adopted"/);
+    assert.ok(!existsSync(request), 'it is forgotten: who resumes wants it to go on');
+    stop.kill('SIGCONT');
+    await worker.signal('SIGTERM', 20_000);
+    await worker.exit(0);
+    assert.equal((await stop.done).stdout, 'run play is stopped\n');
+    assert.equal((await heir.done).code, 143);
   });
 });
 

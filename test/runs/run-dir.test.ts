@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { captureLaunch, parseLimits, readLaunch, writeLaunch } from '../../src/runs/launch-record.js';
-import { clearRequests, requestStop, takeStopRequest } from '../../src/runs/requests.js';
+import { clearRequests, listRequests, requestStop, takeStopRequest } from '../../src/runs/requests.js';
 import {
   attemptDirOf,
   createRun,
@@ -162,6 +162,17 @@ test('a bare `touch stop` stops too, and old requests can be forgotten', async (
     value: { by: 'a file without a name', afterCheckpoint: false, at: 9 },
   });
   await requestStop(dir, { by: 'x', afterCheckpoint: false, at: 1 });
-  assert.ok((await clearRequests(dir)).ok);
+  const old = await listRequests(dir);
+  assert.ok(old.ok && (await clearRequests(dir, old.value)).ok);
   assert.deepEqual(await takeStopRequest(dir, 9), { ok: true, value: undefined });
+});
+
+test('a stop asked after the old requests were listed is not forgotten with them', async () => {
+  const { dir } = await create('train');
+  const request = { by: 'x', afterCheckpoint: false, at: 1 };
+  await requestStop(dir, request);
+  const old = await listRequests(dir);
+  await requestStop(dir, { ...request, at: 2 });
+  assert.ok(old.ok && (await clearRequests(dir, old.value)).ok);
+  assert.deepEqual(await takeStopRequest(dir, 9), { ok: true, value: { ...request, at: 2 } });
 });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdoptSpec, Clock, Engine, LaunchSpec, WorkerEvents } from '../../supervisor/ports.js';
+import { formatDuration } from '../../util/duration.js';
 import { mono } from '../../util/os/boot.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { openFilesBefore } from '../../util/os/open-files.js';
@@ -27,6 +28,8 @@ export interface LocalEngineOptions {
   readonly clock?: Pick<Clock, 'now' | 'mono' | 'after'>;
   /** The shell of the shim: /bin/sh. */
   readonly shell?: string;
+  /** How long the shim, a few milliseconds' work, may take on a sick machine to name the main process; 60 s, in ms. */
+  readonly namingMs?: number;
 }
 
 export interface LocalEngine extends Engine {
@@ -108,7 +111,7 @@ async function launch(
   void syncLaunch(attemptDir).catch((error: unknown) => {
     events.notice(`the launch record in ${attemptDir} may not survive a power cut (${errorText(error)})`);
   });
-  const ended = await untilNamed(shim, attemptDir);
+  const ended = await untilNamed(shim, attemptDir, options.namingMs ?? defaultNamingMs);
   const main = readMain(attemptDir);
   if (!main) {
     const exit = ended && whyNoMain(ended, attemptDir);
@@ -136,16 +139,25 @@ async function takeInHand(shim: Spawned, create: () => Promise<LocalWorker>): Pr
   try {
     return ok(await create());
   } catch (error) {
-    if (shim.pid !== undefined) process.kill(-shim.pid, 'SIGKILL');
+    killGroup(shim);
     if (errorCode(error) === undefined) throw error;
     const text = `the attempt was started but cannot be watched, so it was killed (${errorText(error)})`;
     return fail(text, exitStatus.internal, errorCode(error));
   }
 }
 
+/** The shim is our child, so that its group's number is not another's while it was not waited for. */
+function killGroup({ pid }: Spawned): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if (errorCode(error) !== 'ESRCH') throw error; // it has ended
+  }
+}
+
 const defaultGraceMs = 30_000;
-/** How long the shim, a few milliseconds' work, may take on a sick machine to name the main process, ms. */
-const namingMs = 60_000;
+const defaultNamingMs = 60_000;
 
 const systemClock: Pick<Clock, 'now' | 'mono' | 'after'> = {
   now: () => Date.now(),
@@ -189,14 +201,30 @@ function startShim(
   }
 }
 
-/** Waits until the shim has named the main process, or has ended. */
-async function untilNamed(shim: Spawned, attemptDir: string): Promise<SpawnedExit | undefined> {
+/**
+ * Waits until the shim has named the main process, or has ended. One that takes too long is made to end if it has won
+ * its launch, however long that takes: it may still start the command, and nothing may be launched beside it.
+ */
+async function untilNamed(
+  shim: Spawned,
+  attemptDir: string,
+  limitMs: number,
+): Promise<SpawnedExit | undefined> {
   let ended: SpawnedExit | undefined;
   void shim.exited.then((exit) => (ended = exit));
-  for (let waitedMs = 0; !ended && !readMain(attemptDir) && waitedMs < namingMs; waitedMs++) await sleep(1);
-  if (!ended && !readMain(attemptDir)) await giveUpLaunch(attemptDir);
-  return ended;
+  for (let waitedMs = 0; !ended && !readMain(attemptDir) && waitedMs < limitMs; waitedMs++) await sleep(1);
+  if (ended || readMain(attemptDir)) return ended;
+  const givenUp = await giveUpLaunch(attemptDir);
+  if (!givenUp && readMain(attemptDir)) return undefined;
+  killGroup(shim);
+  return givenUp ? tooLate(limitMs) : await shim.exited;
 }
+
+const tooLate = (limitMs: number): SpawnedExit => ({
+  type: 'failed',
+  code: 'ETIMEDOUT',
+  message: `the shell that starts the command had done nothing after ${formatDuration(limitMs)}`,
+});
 
 /** Why nothing was started; undefined if the launch was another's. */
 function whyNoMain(

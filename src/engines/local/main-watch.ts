@@ -3,12 +3,15 @@ import type { Clock } from '../../supervisor/ports.js';
 import { readLiving, readProcess } from '../../util/os/proc.js';
 import { sendSignal, signalName } from '../../util/os/signals.js';
 import { readStatus, type MainRecord } from './launch-record.js';
+import { hasMarker } from './ours.js';
 import type { SpawnedExit } from './spawn.js';
 import { createWaker } from './waker.js';
 
 export interface MainWatchOptions {
   readonly attemptDir: string;
   readonly main: MainRecord;
+  /** The variable that marks the run's processes. */
+  readonly marker: string;
   /** Settles when the shim has ended, with how, if it is our child. */
   readonly shimExited: Promise<SpawnedExit> | Promise<void>;
   readonly clock: Pick<Clock, 'after'>;
@@ -18,7 +21,13 @@ export interface MainWatchOptions {
  * Waits for the main process to end. The shim's end tells it at once, with the status in `exit` and as its own. If somebody killed
  * the shim alone the attempt goes on: the main process is looked at until it is gone, and how it ended stays unknown.
  */
-export async function watchMain({ attemptDir, main, shimExited, clock }: MainWatchOptions): Promise<Exit> {
+export async function watchMain({
+  attemptDir,
+  main,
+  marker,
+  shimExited,
+  clock,
+}: MainWatchOptions): Promise<Exit> {
   const waker = createWaker(clock);
   const shim: { gone: boolean; code?: number } = { gone: false };
   void shimExited.then((exit) => {
@@ -30,7 +39,7 @@ export async function watchMain({ attemptDir, main, shimExited, clock }: MainWat
     await waker.wait(lookMs);
     // the shim ends a millisecond after its child, unless somebody stopped it (state T)
     looks = readLiving(main) ? 0 : looks + 1;
-    if (looks >= 2) freeShim(main, looks);
+    if (looks >= 2) freeShim(main, marker, looks);
   }
   while (readStatus(attemptDir) === undefined && readLiving(main)) await waker.wait(orphanPollMs);
   // where the file is gone with its folder, the shim's own status says the same
@@ -49,7 +58,9 @@ export function exitOf(status: number | undefined): Exit {
 const lookMs = 1000;
 const orphanPollMs = 50;
 
-function freeShim(main: MainRecord, looks: number): void {
+/** After a power cut, or a folder that was copied, its number may be a stranger's. */
+function freeShim(main: MainRecord, marker: string, looks: number): void {
   const shim = readProcess(main.session);
-  if (shim && shim.startTime <= main.startTime) sendSignal(shim, looks < 5 ? 'SIGCONT' : 'SIGKILL');
+  if (!shim || shim.session !== shim.pid || shim.startTime > main.startTime) return;
+  if (hasMarker(shim.pid, marker)) sendSignal(shim, looks < 5 ? 'SIGCONT' : 'SIGKILL');
 }

@@ -44,7 +44,7 @@ export function createOurs({ marker, attemptDir, main, since }: OursOptions): Ou
     if (info.startTime < since) return false;
     if (sessionIsOurs && info.session === main.session) return true;
     if (!hasProc() || info.ppid === kthreadd) return false;
-    return hasMarker(info.pid, markerEntry) || hasOpenForWriting(info.pid, logs);
+    return hasEntry(info.pid, markerEntry) || hasOpenForWriting(info.pid, logs);
   };
 
   return {
@@ -67,8 +67,11 @@ export function createOurs({ marker, attemptDir, main, since }: OursOptions): Ou
 
 const kthreadd = 2;
 
+/** Whether a process was started for the run of this marker. Without /proc that is not known: true. */
+export const hasMarker = (pid: number, marker: string): boolean => !hasProc() || hasEntry(pid, `${marker}=1`);
+
 /** Whether a process was started with this entry in its environment (a copy made by fork carries it too). */
-function hasMarker(pid: number, entry: string): boolean {
+function hasEntry(pid: number, entry: string): boolean {
   const environment = readProcBytes(`/proc/${pid}/environ`);
   if (!environment) return false;
   const at = environment.indexOf(entry);

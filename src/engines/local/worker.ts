@@ -50,7 +50,8 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
   const { attemptDir, main, events, clock, spawner, shimExited } = options;
   const files = attemptFiles(attemptDir);
   const orders = createOrders(clock);
-  const ours = createOurs({ marker: markerName(options.runId), attemptDir, main, since: options.since });
+  const marker = markerName(options.runId);
+  const ours = createOurs({ marker, attemptDir, main, since: options.since });
   const dumpStacks = async (): Promise<void> => {
     try {
       await dumpStacksOf(files.stacks, ours.scan(), clock.now());
@@ -67,7 +68,7 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
   }
 
   let exit: Exit | undefined;
-  void watchMain({ attemptDir, main, shimExited, clock }).then((seen) => {
+  void watchMain({ attemptDir, main, marker, shimExited, clock }).then((seen) => {
     exit = seen;
     cancelLook();
     orders.wake();

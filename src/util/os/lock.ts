@@ -115,8 +115,8 @@ async function contend(
       return { rival };
     }
     await holdings.keep();
-    if (former) await holdings.replace(former, address);
     await sweepClaims(holdings.folder);
+    if (former) await holdings.replace(former, address);
     return { holdings };
   } catch (error) {
     await holdings.drop();

@@ -6,6 +6,7 @@ import { createLocalEngine } from '../../../src/engines/local/engine.js';
 import type { LocalWorker } from '../../../src/engines/local/worker.js';
 import type { LogOffsets } from '../../../src/supervisor/ports.js';
 import type { Result } from '../../../src/util/result.js';
+import { runProgram } from '../../support/run-cli.js';
 import { launch, lives, until, type Launched } from './support.js';
 
 interface Adopted {
@@ -171,5 +172,37 @@ describe('a launch around which a supervisor died', () => {
     const { result } = await adopt(launched);
     assert.deepEqual(result, { ok: true, value: undefined });
     assert.ok(!existsSync(path.join(launched.attemptDir, 'go')));
+  });
+
+  test('given up by one that died before it could say so: it never started', async (t) => {
+    const launched = await nothing(t);
+    await launched.worker.ended;
+    for (const name of ['pid', 'exit']) writeFileSync(path.join(launched.attemptDir, name), ' '.repeat(1024));
+    const { result } = await adopt(launched);
+    assert.deepEqual(result, { ok: true, value: undefined });
+  });
+
+  test('its files are gone, all but the record that it was launched: it may have run', async (t) => {
+    const launched = await nothing(t);
+    await launched.worker.ended;
+    for (const name of ['pid', 'exit']) rmSync(path.join(launched.attemptDir, name));
+    const { worker } = await adoptWorker(launched);
+    assert.deepEqual(await worker.ended, { type: 'unknown' });
+  });
+
+  test('its record is gone and its pids are of a boot before: strangers are left alone', async (t) => {
+    const stranger = runProgram(t, ['setsid', '-f', 'sh', '-c', 'echo $$; exec sleep 60']);
+    const pid = Number((await stranger.untilStdout(/^\d+/))[0]);
+    const launched = await nothing(t);
+    await launched.worker.ended;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ');
+    stat[21] = String(Number(stat[21]) + 1); // of a process that started a moment after the one that has its pid now
+    writeFileSync(path.join(launched.attemptDir, 'pid'), stat.join(' '));
+    writeFileSync(path.join(launched.attemptDir, 'exit'), ' '.repeat(256));
+    rmSync(path.join(launched.attemptDir, 'launch.json'));
+    const { worker } = await adoptWorker(launched);
+    assert.equal(worker.pid, 0);
+    assert.deepEqual(await worker.ended, { type: 'unknown' });
+    assert.ok(lives(pid));
   });
 });

@@ -201,4 +201,23 @@ subprocess.Popen(['sleep', '61']); print('on'); time.sleep(60)`;
     assert.match(text, /sleep 61/);
     assert.match(text, /S \(sleeping\), wchan \S+, syscall/);
   });
+
+  // the shell that the engine starts gets the attempt's folder as its fourth argument
+  for (const [what, does, code] of [
+    ['has won the launch', 'rmdir "$4/go"; ', 'EIO'],
+    ['has done nothing yet', '', 'ETIMEDOUT'],
+  ] as const) {
+    test(`a shim that ${what} and hangs is ended before anything else may start`, async (t) => {
+      const dir = tempDir(t);
+      const shell = path.join(dir, 'shell');
+      const script = `#!/bin/sh\n${does}echo $$ >${dir}/pid\nexec sleep 60\n`;
+      writeFileSync(shell, script, { mode: 0o755 });
+      const { worker, attemptDir } = await launch(t, ['true'], { engine: { shell, namingMs: 2000 } });
+      const exit = await worker.ended;
+      assert.equal(exit.type === 'not-started' && exit.code, code);
+      const pid = Number(readFileSync(path.join(dir, 'pid'), 'utf8'));
+      await until('its end', () => !lives(pid));
+      assert.ok(!existsSync(path.join(attemptDir, 'go')));
+    });
+  }
 });
