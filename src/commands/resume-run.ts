@@ -1,5 +1,7 @@
 import path from 'node:path';
-import type { Problem } from '../util/result.js';
+import type { StateRecord } from '../report/status-view.js';
+import { readState } from '../runs/run-dir.js';
+import { exitStatus, type Problem } from '../util/result.js';
 import { detach } from './detach.js';
 import { chosenRun } from './find-run.js';
 import { wantsColor } from './output.js';
@@ -21,6 +23,16 @@ export async function resumeRun(name: string | undefined, options: ResumeOptions
   };
   const found = await chosenRun(name, options);
   if (!found.ok) return turnDown(found.error);
+  if (name === undefined && !options.dryRun && !options.unlessDone) {
+    // nobody meant to train what is done once more
+    const { name: only, paths } = found.value;
+    const last = await readState<StateRecord>(paths.state);
+    const state = last.ok ? last.value?.state : undefined;
+    if (state?.name === 'ended' && state.outcome === 'completed') {
+      const text = `run ${only}, the one last written to, has completed; name the run that is meant ("trainguard resume ${only}" trains on)`;
+      return turnDown({ message: text, exit: exitStatus.usage });
+    }
+  }
   if (options.detach && options.detached === undefined && !options.dryRun) {
     return detach(process.argv.slice(2), options);
   }

@@ -381,7 +381,7 @@ describe('resume', { concurrency: 3 }, () => {
     };
     assert.deepEqual(flags(), recorded);
     const away = tempDir(t);
-    const words = ['resume', '--state-dir', stateDir, '--max-retries', '8', '--checkpoint-dir', 'ck'];
+    const words = ['resume', 'play', '--state-dir', stateDir, '--max-retries', '8', '--checkpoint-dir', 'ck'];
     const resumed = runCli(t, words, { cwd: away });
     const worker = await on.stage.next();
     assert.equal(worker.hello.env['TRAINGUARD_CHECKPOINT_DIR'], path.join(away, 'ck'));
@@ -423,7 +423,7 @@ describe('resume', { concurrency: 3 }, () => {
 
   test('what is not on record is said, with the way out', async (t) => {
     const { cwd } = await peculiar(t);
-    const resume = (): Promise<Ended> => runCli(t, ['resume'], { cwd }).done;
+    const resume = (): Promise<Ended> => runCli(t, ['resume', 'play'], { cwd }).done;
     const launch = fileOf(cwd, 'launch.json');
     const record = JSON.parse(readFileSync(launch, 'utf8')) as object;
     const cases: readonly [string | undefined, number, RegExp][] = [
@@ -447,9 +447,12 @@ describe('resume', { concurrency: 3 }, () => {
       assert.equal(code, status, stderr);
       assert.match(stderr, said);
       assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
-      const detached = await runCli(t, ['resume', '--detach'], { cwd }).done;
+      const detached = await runCli(t, ['resume', 'play', '--detach'], { cwd }).done;
       assert.deepEqual([detached.code, detached.stderr], [code, stderr]);
     }
+    const bare = await runCli(t, ['resume'], { cwd }).done;
+    assert.equal(bare.code, 64, 'what is done is not trained once more unless it is meant');
+    assert.match(bare.stderr, /run play, the one last written to, has completed; name the run/);
     const nobody = await runCli(t, ['resume'], { cwd: tempDir(t) }).done;
     assert.equal(nobody.code, 4);
     assert.match(nobody.stderr, /^trainguard: no runs in .*; start one with "trainguard run -- <command>"/);
