@@ -1,14 +1,12 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { openCheckpointStore } from '../checkpoints/open.js';
-import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { attemptDirs, findLivingWorker } from '../engines/local/launch-record.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { StateRecord } from '../report/status-view.js';
-import { type LaunchRecord, readLaunch, writeLaunch } from '../runs/launch-record.js';
+import { type LaunchRecord, writeLaunch } from '../runs/launch-record.js';
 import { clearRequests, listRequests } from '../runs/requests.js';
 import { withoutIdentity } from '../runs/open-run.js';
-import { readState, takeOverState } from '../runs/state-file.js';
+import { takeOverState } from '../runs/state-file.js';
 import {
   attemptDirOf,
   checkpointRegistryOf,
@@ -19,19 +17,19 @@ import {
   runDirOf,
 } from '../runs/run-dir.js';
 import type { State } from '../policy/state.js';
-import { defaultRunName, numberedRunName, validRunName } from '../runs/run-name.js';
 import { writeVersioned } from '../runs/versioned-file.js';
 import type { CheckpointStore, Clock } from '../supervisor/ports.js';
-import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
+import { acquireLock } from '../util/os/lock.js';
 import { maskArgv } from '../util/mask.js';
-import { errorCode } from '../util/os/durable.js';
+import { missingAncestor, removeEmpty } from '../util/os/empty-dirs.js';
 import { thisPlace } from '../util/os/lock-owner.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { claimFolder } from './folder-training.js';
 import { type Ended, isOver, type Unless } from './done-already.js';
 import { type History, openHistory } from './history.js';
 import { isUnderWay } from './inheritance.js';
 import { mayGoOnHere } from './move-here.js';
+import { nameOf } from './name-of-run.js';
+import { openStore } from './open-store.js';
 import type { RunPlan } from './run-plan.js';
 
 /** A run that this process alone may change from now on. */
@@ -225,111 +223,3 @@ const endRecord = (
   ...{ run: run.name, pid: process.pid, ...thisPlace() },
   ...{ at: clock.now(), mono: clock.mono(), state, journal },
 });
-
-/**
- * The name that was given; else the script's stem, with a number if that is active with another command, or its worker
- * lives on without a supervisor: another experiment is not the one to adopt it.
- */
-async function nameOf(plan: RunPlan): Promise<Result<string>> {
-  if (plan.name !== undefined) return validRunName(plan.name);
-  const stem = defaultRunName(plan.argv);
-  for (let n = 1; ; n++) {
-    const name = numberedRunName(stem, n);
-    const dir = runDirOf(plan.stateDir, name);
-    const run = await openRun(dir);
-    if (!run.ok) return run;
-    if (!run.value) return ok(name);
-    const active = (await probeLock({ dir, keepIn: dir })) ?? (await findLivingWorker(dir));
-    if (!active) return ok(name);
-    const command = await commandOf(run.value);
-    if (command === undefined || sameWords(command, maskArgv(plan.argv))) return ok(name);
-  }
-}
-
-/** What a run's command was, masked; undefined: neither of the files that know it can be read. */
-async function commandOf({ paths }: Run): Promise<readonly string[] | undefined> {
-  const state = await readState<StateRecord>(paths.state);
-  if (state.ok && state.value) return state.value.settings.command;
-  const launch = await readLaunch(paths.launch);
-  return launch.ok && launch.value ? maskArgv(launch.value.argv) : undefined;
-}
-
-const sameWords = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((word, i) => word === b[i]);
-
-async function openStore(
-  plan: RunPlan,
-  run: Run,
-  clock: Clock,
-  notice: (text: string) => void,
-): Promise<Result<{ store: CheckpointStore; lock?: Lock } | undefined>> {
-  const wish = plan.checkpoints;
-  if (!wish) return ok(undefined);
-  const firstMade = await missingAncestor(wish.dir);
-  const store = await openCheckpointStore({
-    dir: wish.dir,
-    guessed: wish.guessed,
-    layout: wish.layout as 'auto' | LayoutName,
-    provenAfterMs: plan.policy.provenAfterMs,
-    runId: run.id,
-    runStartedAt: run.createdAt,
-    clock,
-    onNotice: notice,
-    ...(wish.vault !== undefined && { vault: wish.vault }),
-    ...(plan.settleMs !== undefined && { settleMs: plan.settleMs }),
-  });
-  if (!store.ok) {
-    if (firstMade !== undefined) await removeEmpty([path.resolve(wish.dir)], firstMade);
-    return store;
-  }
-  const { vault } = store.value;
-  if (vault === undefined) return ok({ store: store.value });
-  const lock = await acquireLock({
-    kind: 'checkpoints',
-    run: run.name,
-    // a folder that was guessed may still be to be made, by the script; until then its vault stands for it
-    dir: (await missingAncestor(store.value.dir)) === undefined ? store.value.dir : vault,
-    keepIn: vault,
-    registry: checkpointRegistryOf(plan.stateDir),
-    onTrouble: notice,
-  });
-  if (lock.ok) {
-    const claimed = await claimFolder(vault, run);
-    if (claimed.ok) return ok({ store: store.value, lock: lock.value });
-    await lock.value.release();
-    await store.value.close();
-    return claimed;
-  }
-  await store.value.close();
-  return lock;
-}
-
-/** Removes folders that are empty, and theirs up to `first`, the topmost that was made. */
-async function removeEmpty(dirs: readonly string[], first: string | undefined): Promise<void> {
-  for (const start of dirs) {
-    for (let dir = start; ; dir = path.dirname(dir)) {
-      try {
-        await fs.rmdir(dir);
-      } catch (error) {
-        if (errorCode(error) === undefined) throw error;
-        break; // not empty, or not there: somebody else's concern
-      }
-      if (first === undefined || dir.length <= first.length) break;
-    }
-  }
-}
-
-/** The topmost folder on the way to `dir` that does not exist yet; undefined: all of it is there. */
-async function missingAncestor(dir: string): Promise<string | undefined> {
-  let missing: string | undefined;
-  for (let at = path.resolve(dir); ; at = path.dirname(at)) {
-    try {
-      await fs.lstat(at);
-      return missing;
-    } catch (error) {
-      if (errorCode(error) === undefined) throw error;
-      missing = at;
-    }
-    if (path.dirname(at) === at) return missing;
-  }
-}

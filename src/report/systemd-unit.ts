@@ -39,6 +39,8 @@ WorkingDirectory=${specifiers(cwd)}
 ${env.map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}\n`).join('')}ExecStart=${execLine(argv)}
 # the training's own output is in its logs (trainguard logs, trainguard attach)
 StandardOutput=null
+# what keeps trainguard from starting is in the journal (journalctl --user -u ${file})
+StandardError=journal
 
 # a stop is for the supervisor alone: it gives the training time to finish a save
 KillMode=process
