@@ -1,9 +1,9 @@
 /**
  * The training step of a checkpoint (not the number in its name, which may count epochs, batches or saves).
  *
- * It is the heartbeat step seen at its last write. Heartbeats come seldom and a look comes late, so where the number in
- * the name may be a step (it is not called an epoch or a batch), and heartbeats are not behind it nor twice as far, the
- * name is more exact. What was found only afterwards has no heartbeat of its own, so without such a name its step is
+ * It is the heartbeat step seen at its last write. Heartbeats come seldom, a look comes late, and a script may save a
+ * step before it reports it, so where the number in the name may be a step (it is not called an epoch or a batch), and
+ * neither is twice as far as the other, the name is more exact. What was found only afterwards has no heartbeat of its own, so without such a name its step is
  * unknown. Pure.
  * @param seen the heartbeat step when its last write was noticed while the worker was alive
  * @param now the heartbeat step at this inspection
@@ -17,6 +17,7 @@ export function stepOf(facts: {
   const { number, mayBeStep, seen } = facts;
   const heartbeat = seen ?? facts.now;
   if (heartbeat === undefined) return undefined;
-  if (mayBeStep && number !== undefined && number <= heartbeat && number * 2 >= heartbeat) return number;
+  const near = number !== undefined && number <= heartbeat * 2 && number * 2 >= heartbeat;
+  if (mayBeStep && near) return number;
   return seen;
 }
