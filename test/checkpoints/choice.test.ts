@@ -96,6 +96,7 @@ test('the step of a checkpoint: the heartbeat’s, a name that says step, or unk
   assert.equal(stepOf({ mayBeStep: true, number: 690, seen: 700 }), 690);
   assert.equal(stepOf({ mayBeStep: true, number: 7, seen: 700 }), 700, 'a name that counts something else');
   assert.equal(stepOf({ mayBeStep: true, number: 30, seen: 29 }), 30, 'saved before the step was reported');
+  assert.equal(stepOf({ mayBeStep: true, number: 800, seen: 700 }), 800, 'rather too late than too early');
   assert.equal(stepOf({ mayBeStep: true, number: 7000, seen: 700 }), 700, 'a name that is far ahead');
   assert.equal(stepOf({ mayBeStep: true, number: 690, now: 720 }), 690, 'found late');
   assert.equal(stepOf({ mayBeStep: false, number: 690, now: 720 }), undefined, 'an epoch, say');
