@@ -1,13 +1,13 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode } from './durable.js';
+import { errorCode, files } from './durable.js';
 
 /** Removes folders that are empty, and theirs up to `first`, the topmost that was made. */
 export async function removeEmpty(dirs: readonly string[], first: string | undefined): Promise<void> {
   for (const start of dirs) {
     for (let dir = start; ; dir = path.dirname(dir)) {
       try {
-        await fs.rmdir(dir);
+        await files.rmdir(dir);
       } catch (error) {
         if (errorCode(error) === undefined) throw error;
         break; // not empty, or not there: somebody else's concern
