@@ -31,12 +31,8 @@ export function incomplete(
   older: readonly Unit[] | undefined,
 ): string | undefined {
   if (unit.unreadable !== undefined) return undefined;
-  const names = new Set(unit.files.map((file) => file.path));
-  for (const entry of unit.members) {
-    if (entry.kind !== 'folder') continue;
-    for (const required of layout.requires)
-      if (!names.has(path.join(entry.path, required))) return `${required} is missing: its save did not end`;
-  }
+  const unended = layout.incomplete(unit);
+  if (unended !== undefined) return unended;
   if (unit.barren) return 'it holds no checkpoint data: its save did not end';
   if (!older) return undefined;
   const temporary = unit.files.find((file) => isTemporary(path.basename(file.path)));

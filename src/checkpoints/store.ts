@@ -1,5 +1,5 @@
 import type { CheckpointFact, Standing } from '../policy/checkpoint.js';
-import type { CheckpointStore, Inspection, RollbackDone } from '../supervisor/ports.js';
+import type { CheckpointStore, Inspection, RollbackDone, RollbackPlan, RollbackRequest } from '../supervisor/ports.js'; // prettier-ignore
 import { writersUnder } from '../util/os/dir-writers.js';
 import { errorCode, errorText } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Problem, type Result } from '../util/result.js';
@@ -93,11 +93,18 @@ export class Store implements CheckpointStore {
     });
   }
 
-  rollback(plan: {
-    readonly target?: string;
-    readonly moves: readonly string[];
-    readonly reason: string;
-  }): Promise<Result<RollbackDone>> {
+  plan(request: RollbackRequest): Promise<Result<RollbackPlan>> {
+    return this.#alone('cannot be looked at', () => {
+      const moves = request.moves.map((id) => ({ id, from: `${this.dir}/${id}`, to: 'quarantine' }));
+      return Promise.resolve(ok({ moves, restores: [], others: [] }));
+    });
+  }
+
+  undo(): Promise<Result<RollbackDone>> {
+    return Promise.resolve(fail('a rollback cannot be undone by this version', exitStatus.internal));
+  }
+
+  rollback(plan: RollbackRequest): Promise<Result<RollbackDone>> {
     return this.#alone('cannot be rolled back', async () => {
       const { vault, dir, clock, notice, readOnly } = this.#parts;
       if (vault === undefined || readOnly) return this.#closed();
@@ -117,7 +124,7 @@ export class Store implements CheckpointStore {
       if (!applied.ok) return applied;
       for (const skipped of applied.value.skipped) notice(skipped);
       const mains = applied.value.moved.filter((one) => one.name === one.id);
-      return ok({ tx: applied.value.tx, moved: mains.map(({ id, to }) => ({ id, to })) });
+      return ok({ tx: applied.value.tx, moved: mains.map(({ id, to }) => ({ id, to })), restored: [], others: [] }); // prettier-ignore
     });
   }
 

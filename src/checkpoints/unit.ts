@@ -12,6 +12,7 @@ export interface Unit {
   readonly mayBeStep: boolean;
   readonly expected: ReadonlyMap<string, string>;
   readonly barren?: boolean;
+  readonly inPlace?: boolean;
   /** Why its files could not be listed. */
   readonly unreadable?: string;
 }

@@ -152,6 +152,7 @@ function putInOrder(
     everVerified: ledger.everVerified,
     mayBeginAnew: ledger.mayBeginAnew ?? false,
     ...(beforeStep !== undefined && { beforeStep }),
+    ...(event.disorder !== undefined && { disorder: event.disorder }),
   });
   switch (choice.type) {
     case 'stuck':

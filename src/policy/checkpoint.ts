@@ -18,6 +18,10 @@ export interface CheckpointFact {
   readonly why: string;
   /** Written while an attempt of this run was alive. */
   readonly ours: boolean;
+  /** It lies in the vault only: the trainer has removed it, or written over it. `path` is where a rollback puts it back. */
+  readonly spare?: true;
+  /** A person said that it is to be kept. */
+  readonly pinned?: true;
 }
 
 /** Whether `a` lies further in the training than `b`; unknown `b` is behind everything. */

@@ -47,6 +47,8 @@ export type Event = Instant &
         readonly checkpoints: readonly CheckpointFact[];
         /** The folder was only guessed: what this run did not write must not be moved. */
         readonly guessed: boolean;
+        /** What the framework would stumble over though the checkpoints are good, in words. */
+        readonly disorder?: string;
         readonly jitter: number;
       }
     | { readonly type: 'inspection-failed'; readonly reason: string; readonly jitter: number }

@@ -26,6 +26,8 @@ export interface RollbackQuestion {
   readonly mayBeginAnew: boolean;
   /** After a numeric failure: only checkpoints before this step will do, safe ones first. */
   readonly beforeStep?: number;
+  /** What the framework would stumble over though the checkpoints are good, in words: a pointer that names none. */
+  readonly disorder?: string;
 }
 
 /** Chooses the checkpoint that the next attempt resumes from, and what newer ones must go out of its way. */
@@ -33,12 +35,13 @@ export function chooseRollback(question: RollbackQuestion): RollbackChoice {
   const { checkpoints, everVerified, allowScratch } = question;
   const target = findTarget(question);
   const from = target ? checkpoints.indexOf(target) + 1 : 0;
-  const inTheWay = checkpoints.slice(from).reverse();
+  const inTheWay = checkpoints.slice(from).filter((checkpoint) => !checkpoint.spare).reverse(); // prettier-ignore
   if (!question.rollbackEnabled) return { type: 'keep', ...(target && { resume: target }) };
-  const beginsAnew = question.mayBeginAnew && checkpoints.length === 0;
+  const beginsAnew = question.mayBeginAnew && checkpoints.every((checkpoint) => checkpoint.spare);
   if (!target && everVerified && !allowScratch && !beginsAnew)
     return { type: 'stuck', reason: nothingGood(question) };
-  if (inTheWay.length === 0) return { type: 'keep', ...(target && { resume: target }) };
+  if (inTheWay.length === 0 && !target?.spare && question.disorder === undefined)
+    return { type: 'keep', ...(target && { resume: target }) };
   const foreign = question.guessed ? inTheWay.find((checkpoint) => !checkpoint.ours) : undefined;
   if (foreign) {
     return {
@@ -57,12 +60,17 @@ export function chooseRollback(question: RollbackQuestion): RollbackChoice {
   };
 }
 
-function findTarget({ checkpoints, beforeStep }: RollbackQuestion): CheckpointFact | undefined {
-  if (beforeStep === undefined) {
-    // one that is complete but could not be verified in time is not known to be bad
-    return checkpoints.findLast((c) => isUsable(c.standing) || c.standing === 'complete');
-  }
-  const before = checkpoints.filter((checkpoint) => {
+function findTarget(question: RollbackQuestion): CheckpointFact | undefined {
+  const { checkpoints, beforeStep } = question;
+  // one that is complete but could not be verified in time is not known to be bad
+  const mayDo = (c: CheckpointFact): boolean => isUsable(c.standing) || c.standing === 'complete';
+  const live = checkpoints.filter((checkpoint) => !checkpoint.spare);
+  const newest = live.at(-1);
+  const candidates = sparesCount(question, live) ? checkpoints : live;
+  if (beforeStep === undefined)
+    // what was there and is not damaged stands as it is: who removed a newer one by hand meant it
+    return newest && mayDo(newest) ? newest : candidates.findLast(mayDo);
+  const before = candidates.filter((checkpoint) => {
     const step = checkpoint.step ?? checkpoint.number;
     return step !== undefined && step < beforeStep;
   });
@@ -71,6 +79,10 @@ function findTarget({ checkpoints, beforeStep }: RollbackQuestion): CheckpointFa
     before.findLast((checkpoint) => checkpoint.standing === 'verified')
   );
 }
+
+/** Spares of an earlier run are no reason to begin elsewhere than where the folder is: at nothing. */
+const sparesCount = (question: RollbackQuestion, live: readonly CheckpointFact[]): boolean =>
+  question.rollbackEnabled && (live.length > 0 || (question.everVerified && !question.mayBeginAnew));
 
 function describe(
   question: RollbackQuestion,
@@ -85,7 +97,9 @@ function describe(
         : '';
     return `the training was bad from step ${formatCount(question.beforeStep)} on${aloud}`;
   }
-  return newest ? `${newest.id} is ${newest.standing}: ${newest.why}` : '';
+  if (newest) return `${newest.id} is ${newest.standing}: ${newest.why}`;
+  if (target?.spare) return `no checkpoint is left in the folder; ${target.id} was kept in the vault`;
+  return question.disorder ?? '';
 }
 
 function nothingGood({ checkpoints, beforeStep }: RollbackQuestion): string {

@@ -78,7 +78,7 @@ async function inspect(loop: Loop): Promise<void> {
     loop.post({ type: 'inspection-failed', reason: found.error.message, jitter });
     return;
   }
-  const { checkpoints, foreign } = found.value;
+  const { checkpoints, foreign, disorder } = found.value;
   if (checkpoints.length === 0 && foreign.length > 0) {
     const some = foreign.slice(0, 3).join(', ') + (foreign.length > 3 ? ', …' : '');
     loop.parts.notice(
@@ -86,7 +86,10 @@ async function inspect(loop: Loop): Promise<void> {
     );
   }
   loop.sawCheckpoints(checkpoints);
-  loop.post({ type: 'inspected', checkpoints, guessed: store.guessed, jitter });
+  loop.post({
+    ...{ type: 'inspected', checkpoints, guessed: store.guessed, jitter },
+    ...(disorder !== undefined && { disorder }),
+  });
 }
 
 async function rollBack(

@@ -103,12 +103,38 @@ export interface Inspection {
   readonly checkpoints: readonly CheckpointFact[];
   /** Visible entries of the folder that belong to no checkpoint. */
   readonly foreign: readonly string[];
+  /** What the framework would stumble over though the checkpoints are good, in words: `latest names step_20, which is not there`. */
+  readonly disorder?: string;
+}
+
+/** What goes back to a checkpoint: the answer of a rollback, and of a look at one that is not done. */
+export interface RollbackPlan {
+  /** Checkpoints that leave the folder, newest first. */
+  readonly moves: readonly { readonly id: string; readonly from: string; readonly to: string }[];
+  /** What is put back out of the vault. */
+  readonly restores: readonly { readonly id: string; readonly to: string; readonly sizeBytes: number }[];
+  /** Pointers, `checkpoints.include` and `checkpoints.clean`: what becomes of each, in words. */
+  readonly others: readonly string[];
 }
 
 export interface RollbackDone {
   readonly tx: string;
   /** Ids moved, and where they are now. */
   readonly moved: readonly { readonly id: string; readonly to: string }[];
+  /** Ids put back out of the vault, and where they lie now. */
+  readonly restored: readonly { readonly id: string; readonly to: string }[];
+  /** Pointers rewritten, and what else was put in order, in words. */
+  readonly others: readonly string[];
+}
+
+export interface RollbackRequest {
+  /** May be a spare: it is put back first. */
+  readonly target?: string;
+  /** Newest first; no spares. */
+  readonly moves: readonly string[];
+  readonly reason: string;
+  /** Called now and then while bytes are copied. */
+  readonly onProgress?: (done: { readonly bytes: number; readonly of: number }) => void;
 }
 
 /** The checkpoint folder of a run, with its vault. */
@@ -133,12 +159,12 @@ export interface CheckpointStore {
   /** Healthy time and steps that passed since the last call count for every verified checkpoint older than them. */
   credit(healthy: { readonly ms: number; readonly steps: number }): Promise<void>;
   mark(id: string, standing: Standing, why: string): Promise<Result<void>>;
-  /** The journalled transaction of CHECKPOINTS.md. `moves` newest first. */
-  rollback(plan: {
-    readonly target?: string;
-    readonly moves: readonly string[];
-    readonly reason: string;
-  }): Promise<Result<RollbackDone>>;
+  /** The journalled transaction of CHECKPOINTS.md. */
+  rollback(request: RollbackRequest): Promise<Result<RollbackDone>>;
+  /** What {@link rollback} would do; changes nothing. */
+  plan(request: RollbackRequest): Promise<Result<RollbackPlan>>;
+  /** Reverses the last rollback that was not reversed yet, or the one named. */
+  undo(tx?: string): Promise<Result<RollbackDone>>;
   /** The id of the checkpoint that the framework itself records as the best, if it does. */
   best(): Promise<string | undefined>;
   /** Calls back when something changed in the folder (top level only). */

@@ -8,10 +8,14 @@ import type { Content, Layout, Look, UnitDraft } from './layout.js';
  */
 export const generic: Layout = {
   name: 'generic',
+  title: 'any framework',
   bearsDotName: false,
-  requires: [],
-  pointers: [],
+  resume: {
+    advice: 'a flag of the script that takes the checkpoint, or TRAINGUARD_RESUME_FROM read by it',
+  },
   matches: () => Promise.resolve(true),
+  incomplete: () => undefined,
+  pointers: () => Promise.resolve([]),
   async units(look) {
     const taken: Series[] = [];
     for (const members of seriesIn(look.entries)) {
@@ -95,6 +99,7 @@ function draftOf(members: readonly Named[], series: Series): Draft {
     ...(run === undefined ? {} : { number: run.value }),
     mayBeStep: ['step', ''].includes(orderWordOf(run?.label)),
     barren: members.some((member) => member.barren === true),
+    inPlace: run === undefined,
     expected: new Map(
       series.format === undefined ? [] : members.map((member) => [member.entry.path, series.format ?? '']),
     ),

@@ -1,3 +1,4 @@
+import { missing } from './completeness.js';
 import type { Layout, Look, UnitDraft } from './layout.js';
 
 const folderName = /^checkpoint-(\d+)$/;
@@ -11,11 +12,10 @@ const signs = ['trainer_state.json', 'training_args.bin'];
  */
 export const huggingface: Layout = {
   name: 'huggingface',
+  title: 'Hugging Face Trainer',
   // it globs `checkpoint-*`
   bearsDotName: true,
-  requires: ['trainer_state.json'],
   stepIn: { file: 'trainer_state.json', key: 'global_step' },
-  pointers: [],
   async matches(look) {
     for (const { members } of draft(look)) {
       for (const entry of members) for (const sign of signs) if (await look.has(entry, sign)) return true;
@@ -23,6 +23,12 @@ export const huggingface: Layout = {
     return false;
   },
   units: (look) => Promise.resolve(draft(look)),
+  incomplete: missing('trainer_state.json'),
+  pointers: () => Promise.resolve([]),
+  resume: {
+    args: ['--resume_from_checkpoint', '{path}'],
+    advice: 'trainer.train(resume_from_checkpoint=True), or pass the flag on to it',
+  },
 };
 
 function draft(look: Look): UnitDraft[] {

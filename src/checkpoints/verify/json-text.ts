@@ -19,7 +19,8 @@ export function parseJson(text: string): { ok: true; value: unknown } | { ok: fa
   }
 }
 
-const stringOrNumberWord = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
+// a string that never ends is taken whole: a second try from each quote in it would take hours
+const stringOrNumberWord = /"(?:[^"\\]+|\\[^])*(?:"|\\?$)|-?\bInfinity\b|\bNaN\b/g;
 
 // V8 quotes the text around the error, which may be the whole file
 const oneLine = (message: string): string => message.replace(/\s+/g, ' ').slice(0, 120);

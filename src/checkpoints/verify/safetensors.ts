@@ -1,4 +1,6 @@
+import { FloatContent, type TensorPlace } from './float-content.js';
 import { parseJson } from './json-text.js';
+import { quote } from './quote.js';
 import type { Format } from './types.js';
 
 /** The format's own limit on its header. */
@@ -6,19 +8,16 @@ const longestHeader = 100_000_000;
 
 /** Bits per element, by safetensors' dtype names; an unknown one is not checked. */
 const dtypeBits: Readonly<Record<string, number>> = {
-  BOOL: 8, U8: 8, I8: 8, F8_E5M2: 8, F8_E4M3: 8, F8_E8M0: 8, F8_E4M3FNUZ: 8, F8_E5M2FNUZ: 8,
+  F4: 4, F6_E2M3: 6, F6_E3M2: 6, BOOL: 8, U8: 8, I8: 8, F8_E5M2: 8, F8_E4M3: 8, F8_E8M0: 8, F8_E4M3FNUZ: 8, F8_E5M2FNUZ: 8,
   I16: 16, U16: 16, F16: 16, BF16: 16, I32: 32, U32: 32, F32: 32, I64: 64, U64: 64, F64: 64, C64: 64,
 }; // prettier-ignore
 
-interface Tensor {
-  readonly name: string;
-  readonly dtype: string;
+/** Places count from the end of the header. */
+interface Tensor extends TensorPlace {
   readonly shape: readonly number[];
-  readonly from: number;
-  readonly to: number;
 }
 
-/** Header, contiguous offsets, dtype × shape, exact end of file. The format has no checksum. */
+/** Header, contiguous offsets, dtype × shape, exact end of file. The format has no checksum: of its data only NaN and infinity can be told. */
 export const safetensors: Format = {
   name: 'safetensors',
   title: 'safetensors file',
@@ -32,7 +31,9 @@ export const safetensors: Format = {
     const tensors = readTensors(header.value);
     if (typeof tensors === 'string') return { damage: tensors };
     const wrong = checkTensors(tensors, source.size - dataStart);
-    return wrong === undefined ? {} : { damage: wrong };
+    if (wrong !== undefined) return { damage: wrong };
+    const places = tensors.map(({ name, dtype, from, to }) => ({ name, dtype, from: dataStart + from, to: dataStart + to })); // prettier-ignore
+    return { content: new FloatContent(places) };
   },
 };
 
@@ -52,7 +53,7 @@ function readTensors(header: unknown): Tensor[] | string {
       !isNumbers(data_offsets) ||
       data_offsets.length !== 2
     )
-      return `its header describes tensor ${JSON.stringify(name.slice(0, 80))} wrongly`;
+      return `its header describes tensor ${quote(name)} wrongly`;
     tensors.push({ name, dtype, shape, from: data_offsets[0] ?? 0, to: data_offsets[1] ?? 0 });
   }
   return tensors.sort((a, b) => a.from - b.from || a.to - b.to);
@@ -61,7 +62,7 @@ function readTensors(header: unknown): Tensor[] | string {
 function checkTensors(tensors: readonly Tensor[], dataBytes: number): string | undefined {
   let at = 0;
   for (const { name, dtype, shape, from, to } of tensors) {
-    const said = JSON.stringify(name.slice(0, 80));
+    const said = quote(name);
     if (from !== at) return `tensor ${said} does not begin where the one before ends`;
     const bits = dtypeBits[dtype];
     if (bits !== undefined && (to - from) * 8 !== shape.reduce((product, side) => product * side, bits))

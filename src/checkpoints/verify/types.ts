@@ -9,12 +9,22 @@ export interface Source {
 
 /** What must see every byte of a file, in order, to judge its content. */
 export interface ContentCheck {
-  /** @returns what is wrong, once it is known. The block may be reused after the promise settled. */
-  feed(block: Buffer, offset: number): Promise<string | undefined>;
+  /** @returns what is wrong, once it is known. The piece may be reused after the promise settled. */
+  feed(piece: Buffer, offset: number): Promise<string | undefined>;
   /** @returns what is wrong, now that all bytes were seen */
   finish(): Promise<string | undefined>;
   /** Frees what an unfinished check holds. */
   abandon(): void;
+  /** Complete once `finish` settled. */
+  readonly nonFinite?: NonFinite;
+}
+
+/** Floats that are no numbers. The bytes are whole; what was trained is not. */
+export interface NonFinite {
+  /** The first tensor that holds a NaN. */
+  readonly nan?: string;
+  /** The first tensor that holds an infinity, which masks and observers hold on purpose. */
+  readonly inf?: string;
 }
 
 /** What a look at a file's structure found. */

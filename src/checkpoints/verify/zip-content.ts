@@ -1,5 +1,6 @@
 import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib';
-import { quote, type ZipEntry } from './zip-directory.js';
+import { quote } from './quote.js';
+import type { ZipEntry } from './zip-directory.js';
 import type { ContentCheck } from './types.js';
 
 /** Checks the CRC of every entry while the file goes by once, block by block. */
@@ -13,18 +14,18 @@ export class ZipContent implements ContentCheck {
     this.#entries = entries;
   }
 
-  async feed(block: Buffer, offset: number): Promise<string | undefined> {
-    const blockEnd = offset + block.length;
+  async feed(piece: Buffer, offset: number): Promise<string | undefined> {
+    const pieceEnd = offset + piece.length;
     for (let entry = this.#entries[this.#index]; entry; entry = this.#entries[this.#index]) {
-      if (entry.dataOffset >= blockEnd && entry.compressedSize > 0) return undefined;
+      if (entry.dataOffset >= pieceEnd && entry.compressedSize > 0) return undefined;
       const dataEnd = entry.dataOffset + entry.compressedSize;
       this.#current ??= checkFor(entry);
       const from = Math.max(entry.dataOffset, offset) - offset;
       const wrong = await this.#current.feed(
-        block.subarray(from, Math.max(from, Math.min(dataEnd, blockEnd) - offset)),
+        piece.subarray(from, Math.max(from, Math.min(dataEnd, pieceEnd) - offset)),
       );
       if (wrong !== undefined) return this.#say(entry, wrong);
-      if (dataEnd > blockEnd) return undefined;
+      if (dataEnd > pieceEnd) return undefined;
       const end = await this.#current.finish();
       if (end !== undefined) return this.#say(entry, end);
       this.#current = undefined;

@@ -1,24 +1,22 @@
 import { xxh3 } from '@node-rs/xxhash';
 
-/** 4 MiB: about 1.3 ms of hashing between two turns of the event loop. */
+/** 4 MiB: how much of a file is read at once where its digest is taken on the way. */
 export const digestBlockBytes = 4 * 1024 * 1024;
 
 /**
- * The digest of a file that is read block by block: xxh3-128 of the blocks' xxh3-128 digests, since the library has
- * no streaming 128-bit form. Against corruption, not against an adversary.
+ * The digest of a file that goes by block by block, of any length: XXH3 with 64 bits, as `xxhsum -H3` prints it.
+ * Against corruption, not against an adversary. 64 bits because the library's 128-bit form cannot be fed in pieces
+ * and is 3.7 times slower (1.55 to 5.7 GiB/s, measured on node 20).
  */
 export class BlockDigest {
-  readonly #digests: Buffer[] = [];
+  readonly #hash = xxh3.Xxh3.withSeed();
 
-  /** Blocks are `digestBlockBytes` long, the last one may be shorter. */
   add(block: Uint8Array): void {
-    this.#digests.push(Buffer.from(hex(xxh3.xxh128(block)), 'hex'));
+    this.#hash.update(block);
   }
 
-  /** `xxh3-128:` and 32 hexadecimal digits. */
+  /** `xxh3-64:` and 16 hexadecimal digits. */
   finish(): string {
-    return `xxh3-128:${hex(xxh3.xxh128(Buffer.concat(this.#digests)))}`;
+    return `xxh3-64:${this.#hash.digest().toString(16).padStart(16, '0')}`;
   }
 }
-
-const hex = (digest: bigint): string => digest.toString(16).padStart(32, '0');
