@@ -75,16 +75,19 @@ export function buildProgram(done: (status: number) => void): Command {
 
   verb(program, 'rollback', 'make the next attempt resume from a chosen checkpoint')
     .argument('[run]')
-    .requiredOption('--to <checkpoint>', 'latest, previous, best, safe, step:N, or a name')
-    .option('--checkpoint-dir <folder>', "a folder instead of a run's")
+    .option('--to <checkpoint>', 'latest, previous, best, safe, step:N, or a name')
+    .option('--undo [transaction]', 'take the last rollback back, or the one named')
+    .addOption(repeatable('--checkpoint-dir <folder>', "a folder instead of a run's"))
     .option('--layout <layout>', 'how checkpoints are laid out')
     .option('--vault <folder>', 'where quarantined checkpoints go')
     .option('--stop', 'stop the run first if it is active')
-    .option('--dry-run', 'say what would be moved, and move nothing')
+    .option('--dry-run', 'say what would be moved, put back and rewritten, and do nothing')
     .action(async (name: string | undefined, options: import('./commands/rollback.js').RollbackOptions) => {
       const { rollback } = await import('./commands/rollback.js');
       done(await rollback(name, options));
     });
+
+  checkpoints(program, done);
 
   verb(program, 'logs', "print a run's output")
     .argument('[run]')
@@ -104,6 +107,22 @@ export function buildProgram(done: (status: number) => void): Command {
       done(await stop(name, options));
     });
 
+  verb(program, 'drill', 'prove, in a scratch folder, that a training resumes after a kill')
+    .argument('[command...]', 'the training command, after --')
+    .passThroughOptions()
+    .addOption(repeatable('--checkpoint-dir <folder>', 'where the training saves (its own flag is replaced)'))
+    .option('--layout <layout>', 'how checkpoints are laid out')
+    .option('--resume-args <args>', "flags added when it is relaunched, e.g. '--resume {path}', or preset")
+    .option('--timeout <duration>', 'how long each attempt may take (10m)', timeout)
+    .addHelpText(
+      'after',
+      '\nTrains until a checkpoint is complete, kills, rolls back, relaunches. Exit 0 only if it then went on from the checkpoint.',
+    )
+    .action(async (command: string[], options: import('./commands/drill.js').DrillOptions) => {
+      const { drill } = await import('./commands/drill.js');
+      done(await drill(command, options));
+    });
+
   planning(
     verb(program, 'init', 'print a systemd user unit that keeps a run going (--systemd)')
       .argument('[command...]', 'the training command, after --')
@@ -117,6 +136,63 @@ export function buildProgram(done: (status: number) => void): Command {
   });
 
   return program;
+}
+
+/** `trainguard checkpoints …`: one verb each. */
+function checkpoints(program: Command, done: (status: number) => void): void {
+  const group = program.command('checkpoints').description('list, verify, pin, unpin or prune checkpoints');
+  const sub = (name: string, description: string): Command =>
+    verb(group, name, description)
+      .addOption(repeatable('--checkpoint-dir <folder>', "a folder instead of a run's"))
+      .option('--layout <layout>', 'how checkpoints are laid out')
+      .option('--vault <folder>', 'where spares and quarantined checkpoints are');
+
+  sub('list', 'say what each checkpoint is worth, and why')
+    .argument('[run or folder]', 'the run last at work unless given')
+    .option('--metric <name>', 'the metric that is shown, as the training names it', 'loss')
+    .action(async (target: string | undefined, options: import('./commands/checkpoints-list.js').ListOptions) => {
+      const { listCheckpoints } = await import('./commands/checkpoints-list.js');
+      done(await listCheckpoints(target, options));
+    });
+
+  sub('verify', 'read every byte, and compare it with what was recorded')
+    .argument('[run or folder]', 'the run last at work unless given')
+    .argument('[checkpoints...]', 'these only')
+    .option('--shallow', 'look at the structure only, which takes no time')
+    .addHelpText('after', '\nExit 0 if all are good, 1 if one is damaged.')
+    .action(
+      async (
+        target: string | undefined,
+        ids: string[],
+        options: import('./commands/checkpoints-verify.js').VerifyOptions,
+      ) => {
+        const { verifyCheckpoints } = await import('./commands/checkpoints-verify.js');
+        done(await verifyCheckpoints(target, ids, options));
+      },
+    );
+
+  for (const [name, on, description] of [
+    ['pin', true, 'keep checkpoints whatever retention says'],
+    ['unpin', false, 'leave checkpoints to retention again'],
+  ] as const) {
+    sub(name, description)
+      .argument('<checkpoints...>')
+      .option('--run <run>', 'the run, or the folder, that they are of (the run last at work unless given)')
+      .option('--dry-run', `say what would be ${name}ned`)
+      .action(async (ids: string[], options: import('./commands/checkpoints-pin.js').PinOptions) => {
+        const { pinCheckpoints } = await import('./commands/checkpoints-pin.js');
+        done(await pinCheckpoints(ids, on, options));
+      });
+  }
+
+  sub('prune', 'remove from the vault what no rule keeps')
+    .argument('[run or folder]', 'the run last at work unless given')
+    .option('--folder', 'from the checkpoint folder too')
+    .option('--dry-run', 'say what would go, and remove nothing')
+    .action(async (target: string | undefined, options: import('./commands/checkpoints-prune.js').PruneOptions) => {
+      const { pruneCheckpoints } = await import('./commands/checkpoints-prune.js');
+      done(await pruneCheckpoints(target, options));
+    });
 }
 
 /** Flags of verbs that launch a training. */
@@ -135,10 +211,13 @@ const planning = (command: Command): Command =>
     .addOption(
       repeatable('--checkpoint-dir <folder>', 'where the training saves (found by itself where it can be)'),
     )
-    .option('--layout <layout>', 'how checkpoints are laid out: auto, huggingface, generic')
+    .option(
+      '--layout <layout>',
+      'how checkpoints are laid out: auto, huggingface, accelerate, diffusers, lightning, deepspeed, megatron, dcp, orbax, composer, nanogpt, ultralytics, keras, flax, mmengine, generic',
+    )
     .option(
       '--resume-args <args>',
-      "flags added when there is a checkpoint, e.g. '--resume_from_checkpoint {path}'",
+      "flags added when there is a checkpoint, e.g. '--resume_from_checkpoint {path}', or preset: its framework's own",
     )
     .option('--max-retries <n>', 'failures in a row without getting further that are retried', count)
     .option('--backoff-initial <duration>', 'wait before the first retry', duration)

@@ -14,8 +14,12 @@ export interface FoundDir {
 /** Flags of training programs that name where checkpoints go, most particular first; `-` and `_` are the same. */
 const flags = [
   'checkpoint_dir', 'checkpoints_dir', 'ckpt_dir', 'ckpts_dir', 'checkpoint_path', 'checkpoint_folder', 'save_dir',
-  'save_path', 'save_folder', 'model_dir', 'output_dir', 'out_dir', 'outdir', 'default_root_dir', 'save', 'output',
+  'save_path', 'save_folder', 'backup_dir', 'model_dir', 'output_dir', 'out_dir', 'outdir', 'work_dir', 'workdir',
+  'default_root_dir', 'save', 'output',
 ]; // prettier-ignore
+
+/** Where frameworks put them below the folder that they are given: accelerate, Ultralytics. */
+const innerNames = ['checkpoints', 'weights'];
 
 const usualNames = ['checkpoints', 'ckpts', 'ckpt', 'checkpoint', 'output', 'outputs'];
 
@@ -33,7 +37,11 @@ export async function discoverCheckpointDir(
     if (given === undefined) continue;
     const dir = path.resolve(cwd, given.value);
     if (await isFile(dir)) continue;
-    return { dir, from: 'flag', words: `${given.flag} of the command` };
+    const inner = await innerOf(dir);
+    const words = `${given.flag} of the command`;
+    return inner === undefined
+      ? { dir, from: 'flag', words }
+      : { dir: path.join(dir, inner), from: 'flag', words: `${inner}/ in ${words}` };
   }
   for (const name of usualNames) {
     const dir = path.join(cwd, name);
@@ -64,6 +72,13 @@ function flagValues(words: readonly string[]): Map<string, { flag: string; value
     values.set(name.replace(/-/g, '_').toLowerCase(), { flag, value });
   }
   return values;
+}
+
+/** The one below it that holds the checkpoints, where it holds none itself. */
+async function innerOf(dir: string): Promise<string | undefined> {
+  if (await holdsCheckpoints(dir)) return undefined;
+  for (const name of innerNames) if (await holdsCheckpoints(path.join(dir, name))) return name;
+  return undefined;
 }
 
 async function isFile(file: string): Promise<boolean> {

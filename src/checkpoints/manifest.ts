@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Standing } from '../policy/checkpoint.js';
 import { errorText, files, writeFileAtomic } from '../util/os/durable.js';
 import { isGone } from '../util/os/dir-walk.js';
+import { fileNameFor } from './file-name.js';
 import type { Proof } from './proof.js';
 import type { FileStat } from './unit.js';
 
@@ -20,6 +20,10 @@ export interface Manifest {
   readonly depth: 'deep' | 'structure' | 'none';
   readonly proof: Proof;
   readonly writtenByRun?: string;
+  /** Every byte was flushed to disk when it was judged. */
+  readonly synced?: true;
+  /** The boot of the host that it was judged on: what was not flushed by then may be gone after the next one. */
+  readonly boot?: string;
   /** ms since 1970. */
   readonly judgedAt: number;
 }
@@ -58,8 +62,11 @@ export class Manifests {
     await writeFileAtomic(file, JSON.stringify(manifest));
   }
 
-  /** Removes the oldest beyond the bound. */
-  async prune(): Promise<void> {
+  /**
+   * Removes the oldest beyond the bound.
+   * @param needed ids whose manifests stay
+   */
+  async prune(needed: ReadonlySet<string>): Promise<void> {
     if (this.#dir === undefined) return;
     const names = await fs.readdir(this.#dir);
     if (names.length <= mostManifests) return;
@@ -67,8 +74,9 @@ export class Manifests {
       names.map(async (name) => ({ name, at: (await fs.stat(path.join(this.#dir ?? '', name))).mtimeMs })),
     );
     dated.sort((a, b) => a.at - b.at);
+    const stay = new Set([...needed].map(fileNameOf));
     for (const { name } of dated.slice(0, names.length - mostManifests))
-      await files.unlink(path.join(this.#dir, name));
+      if (!stay.has(name)) await files.unlink(path.join(this.#dir, name));
   }
 
   async #read(id: string): Promise<Manifest | undefined> {
@@ -87,12 +95,7 @@ export class Manifests {
   }
 }
 
-/** A name that any id, with its newlines and 255 bytes, fits into. */
-function fileNameOf(id: string): string {
-  const encoded = encodeURIComponent(id);
-  if (encoded.length <= 180) return `${encoded}.json`;
-  return `${encoded.slice(0, 100)}.${createHash('sha256').update(id).digest('hex').slice(0, 32)}.json`;
-}
+const fileNameOf = (id: string): string => `${fileNameFor(id)}.json`;
 
 const standings: Readonly<Record<Standing, true>> = {
   partial: true, complete: true, verified: true, safe: true, tainted: true, suspect: true, corrupt: true,

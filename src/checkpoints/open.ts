@@ -2,15 +2,24 @@ import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { CheckpointStore } from '../supervisor/ports.js';
+import { bootId } from '../util/os/boot.js';
+import type { Stamp } from '../util/os/dir-walk.js';
 import { errorCode, errorText } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { Origin, readBaseline, writeBaseline } from './baseline.js';
-import type { LayoutName } from './layouts/registry.js';
+import type { ContentRules } from './judge-content.js';
+import { Pins } from './pins.js';
+import { describeAmbiguity, type LayoutName } from './layouts/registry.js';
 import { Manifests } from './manifest.js';
-import { Scanner } from './scan.js';
-import { settleTime } from './settle.js';
+import { type Scan, Scanner } from './scan.js';
+import type { KeepRules } from './retention/decide.js';
+import type { MetricAt } from './retention/keeper.js';
+import { usualRules } from './retention/retention.js';
+import { Shelf } from './spares/shelf.js';
+import { readRate, settleTime } from './settle.js';
 import { Standings } from './standings.js';
 import { Store } from './store.js';
+import type { VerifyMode } from './verify/depth.js';
 import { findVault, inVault, placeVault } from './vault.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 
@@ -23,12 +32,24 @@ export interface OpenOptions {
   readonly vault?: string;
   /** How long a checkpoint is unchanged before it counts as written; 2 s, 90 s on network file systems. */
   readonly settleMs?: number;
+  /** How much of each checkpoint is read; `auto` unless given. */
+  readonly verify?: VerifyMode;
+  /** What NaN among a checkpoint's weights means; `rollback` unless given. */
+  readonly nonFinite?: 'rollback' | 'warn';
+  /** What of the vault's spares is kept, and of the folder if told so; the newest two and the floor unless given. */
+  readonly keep?: KeepRules;
+  /** What a metric was at a step, for who keeps the best ones. */
+  readonly metrics?: (name: string) => Promise<MetricAt>;
   /** Healthy time after which a checkpoint may be safe; 2 minutes by default of the configuration. */
   readonly provenAfterMs: number;
   readonly runId: string;
   /** ms since 1970. */
   readonly runStartedAt: number;
+  /** An attempt of the run may have made the folder: what is younger than the run was written by it. */
+  readonly appeared?: boolean;
   readonly clock: { now(): number; mono(): number };
+  /** Which boot of the host this is; found out unless given. */
+  readonly bootId?: string;
   /** Write nothing at all: for `status` and `--dry-run`. A missing folder is then an empty one. */
   readonly readOnly?: boolean;
   /** Something a person should know. */
@@ -48,7 +69,9 @@ export async function openCheckpointStore(options: OpenOptions): Promise<Result<
     if (!folder.ok) return folder;
     const dir = folder.value;
     const scanner = new Scanner(dir, options.layout);
-    const { layout } = await scanner.scan(() => false);
+    const { layout, alsoMatches } = await scanner.scan(() => false);
+    const ambiguity = describeAmbiguity(dir, { layout, alsoMatches });
+    if (ambiguity !== undefined) notice(ambiguity);
     const wish = {
       dir,
       bearsDotName: layout.bearsDotName,
@@ -58,12 +81,16 @@ export async function openCheckpointStore(options: OpenOptions): Promise<Result<
     if (!vault.ok) return vault;
     const origin = await originOf(vault.value, scanner, options);
     const manifests = new Manifests(vault.value && path.join(vault.value, inVault.manifests), notice);
-    if (!readOnly) await manifests.prune();
     const { clock, guessed, runId } = options;
-    const standings = new Standings(manifests, options.provenAfterMs, clock);
+    const standings = new Standings(manifests, options.provenAfterMs, clock, options.bootId ?? bootId());
+    const shelf = new Shelf(vault.value, notice);
+    if (!readOnly) await manifests.prune(new Set((await shelf.list()).flatMap((one) => [one.id, one.of])));
+    const pins = new Pins(vault.value, notice);
     const settleMs = options.settleMs ?? (await settleTime(dir));
+    const content = await contentRules(dir, options);
+    const retention = { keep: options.keep ?? usualRules, ...(options.metrics && { metrics: options.metrics }) };
     return ok(
-      new Store({ dir, guessed, vault: vault.value, scanner, layout, standings, origin, runId, settleMs, clock, notice, readOnly }), // prettier-ignore
+      new Store({ dir, guessed, vault: vault.value, scanner, layout, standings, shelf, pins, origin, runId, settleMs, content, ...retention, clock, notice, readOnly }), // prettier-ignore
     );
   } catch (error) {
     const code = errorCode(error);
@@ -74,6 +101,14 @@ export async function openCheckpointStore(options: OpenOptions): Promise<Result<
       code,
     );
   }
+}
+
+async function contentRules(
+  dir: string,
+  { verify = 'auto', nonFinite = 'rollback' }: OpenOptions,
+): Promise<ContentRules> {
+  const readBytesPerS = await readRate(dir);
+  return { verify, nonFinite, ...(readBytesPerS === undefined ? {} : { readBytesPerS }) };
 }
 
 /** @returns its real path, so that a link that is turned elsewhere meanwhile changes nothing */
@@ -117,11 +152,14 @@ async function originOf(vault: string | undefined, scanner: Scanner, options: Op
   if (vault === undefined) return new Origin(undefined, options.runStartedAt);
   const known = await readBaseline(vault, options.runId, (text) => options.onNotice(text));
   if (known || options.readOnly) return new Origin(known, options.runStartedAt);
-  const first = await writeBaseline(
-    vault,
-    options.runId,
-    options.clock.now(),
-    await scanner.scan(() => false),
-  );
+  const found = await scanner.scan(() => false);
+  const before = options.appeared ? olderThan(options.runStartedAt, found) : found;
+  const first = await writeBaseline(vault, options.runId, options.clock.now(), before);
   return new Origin(first, options.runStartedAt);
+}
+
+function olderThan(startedAt: number, scan: Scan): Scan {
+  const isOlder = (stamp: Stamp): boolean => stamp.ctimeMs < startedAt;
+  const units = scan.units.map((unit) => ({ ...unit, files: unit.files.filter(isOlder) }));
+  return { ...scan, units, entries: scan.entries.filter(isOlder) };
 }

@@ -1,8 +1,9 @@
 import path from 'node:path';
-import { isGone, stampOf, stampsIn, walkDir, type Stamp } from '../util/os/dir-walk.js';
+import { stampOf, stampsIn, walkDir, type Stamp } from '../util/os/dir-walk.js';
 import { errorCode, errorText } from '../util/os/durable.js';
 import type { Content, Layout, Look, UnitDraft } from './layouts/layout.js';
 import { isHidden, isTemporary } from './layouts/names.js';
+import { isClosed, isNoFile, linkOf, mentions, namesIn, textOf } from './layouts/peek.js';
 import { layoutFor, type LayoutName } from './layouts/registry.js';
 import { sniffFile } from './layouts/sniff.js';
 import { oldestFirst } from './order.js';
@@ -17,6 +18,8 @@ const filesSniffed = 64;
 
 export interface Scan {
   readonly layout: Layout;
+  /** Other layouts whose checkpoints lie there too: `describeAmbiguity` puts it in words. */
+  readonly alsoMatches: readonly LayoutName[];
   /** Oldest first. */
   readonly units: readonly Unit[];
   /** The whole top level, for the baseline. */
@@ -49,8 +52,8 @@ export class Scanner {
    */
   async scan(restOn: (id: string) => boolean): Promise<Scan> {
     const entries = await stampsIn(this.#dir);
-    const look = this.#look(entries.filter((entry) => !isHidden(entry.path) && !isTemporary(entry.path)));
-    const layout = await layoutFor(this.#wanted, look);
+    const look = this.#look(entries);
+    const { layout, alsoMatches } = await layoutFor(this.#wanted, look);
     const drafts = (await layout.units(look)).map((draft) => ({
       ...draft,
       modifiedAt: Math.max(...draft.members.map((entry) => entry.mtimeMs)),
@@ -61,15 +64,25 @@ export class Scanner {
       units.push(await this.#unit(draft, index < ordered.length - 2 && restOn(draft.id)));
     this.#forget(entries);
     const timed = units.map((unit) => ({ ...unit, modifiedAt: newest(unit) }));
-    return { layout, units: oldestFirst(timed), entries };
+    return { layout, alsoMatches, units: oldestFirst(timed), entries };
+  }
+
+  /** The folder's top level as it is now. */
+  async look(): Promise<Look> {
+    return this.#look(await stampsIn(this.#dir));
   }
 
   #look(entries: readonly Stamp[]): Look {
+    const dir = this.#dir;
     return {
-      dir: this.#dir,
-      entries,
+      dir,
+      entries: entries.filter((entry) => !isHidden(entry.path) && !isTemporary(entry.path)),
       content: (entry) => this.#content(entry),
-      has: async (entry, name) => (await stampOf(this.#dir, path.join(entry.path, name))) !== undefined,
+      has: async (entry, name) => (await stampOf(dir, path.join(entry.path, name))) !== undefined,
+      names: (entry) => namesIn(path.join(dir, entry.path)),
+      mentions: (entry, words) => mentions(path.join(dir, entry.path), words),
+      text: (name) => textOf(path.join(dir, name)),
+      linkTarget: (name) => linkOf(path.join(dir, name)),
     };
   }
 
@@ -87,11 +100,7 @@ export class Scanner {
     try {
       return await sniffFile(path.join(this.#dir, entry.path), entry.size);
     } catch (error) {
-      if (
-        isGone(error) ||
-        ['EACCES', 'EPERM', 'EIO', 'ESTALE', 'ELOOP', 'EISDIR'].includes(errorCode(error) ?? '')
-      )
-        return 'foreign';
+      if (isClosed(error) || isNoFile(error)) return 'foreign';
       throw error;
     }
   }
@@ -162,6 +171,6 @@ const newest = (unit: Unit): number =>
   Math.max(...[...unit.files, ...unit.members].map((file) => file.mtimeMs));
 
 function noneIfClosed(error: unknown): undefined {
-  if (['EACCES', 'EPERM', 'EIO', 'ESTALE'].includes(errorCode(error) ?? '')) return undefined;
+  if (isClosed(error)) return undefined;
   throw error;
 }

@@ -66,7 +66,22 @@ function trusted(
 ): Result<CheckpointFact> {
   if (!one) return fail(`${unknown}; ${listed(all)}`, exitStatus.usage);
   if (one.standing === 'tainted' || one.standing === 'suspect' || isUsable(one.standing)) return ok(one);
-  return fail(`${JSON.stringify(one.id)} is ${one.standing} (${one.why}); ${listed(all)}`, exitStatus.usage);
+  return fail(`${JSON.stringify(one.id)} is ${one.standing} (${one.why}); ${bestLeft(all, one.id)}`, exitStatus.usage); // prettier-ignore
+}
+
+/**
+ * What to take instead of one that cannot be trusted, in words: the newest safe one, else the newest verified one.
+ * @param all oldest first
+ * @param but the id of the one that cannot
+ */
+export function bestLeft(all: readonly CheckpointFact[], but: string): string {
+  const others = all.filter((one) => one.id !== but);
+  const best =
+    others.findLast((one) => one.standing === 'safe') ?? others.findLast((one) => one.standing === 'verified');
+  if (!best) return `no checkpoint is left that can be trusted; ${listed(all)}`;
+  const step = stepOf(best);
+  const at = step === undefined ? '' : `step ${formatCount(step)}, `;
+  return `the best one left is ${JSON.stringify(best.id)} (${at}${best.standing})`;
 }
 
 const mostListed = 20;

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import path from 'node:path';
-import { isGone } from '../util/os/dir-walk.js';
 import { files } from '../util/os/durable.js';
 import type { Layout } from './layouts/layout.js';
+import { isClosed, isNoFile } from './layouts/peek.js';
 import type { Unit } from './unit.js';
 import { parseJson } from './verify/json-text.js';
 
@@ -44,7 +44,7 @@ async function readObject(file: string): Promise<Record<string, unknown> | undef
       await handle.close();
     }
   } catch (error) {
-    if (isGone(error)) return undefined;
+    if (isClosed(error) || isNoFile(error)) return undefined;
     throw error;
   }
 }

@@ -1,18 +1,18 @@
 import type { CheckpointFact, Standing } from '../policy/checkpoint.js';
-import type { CheckpointStore, Inspection, RollbackDone, RollbackPlan, RollbackRequest } from '../supervisor/ports.js'; // prettier-ignore
-import { writersUnder } from '../util/os/dir-writers.js';
+import type { CheckpointStore, Inspection, Pruned, RollbackDone, RollbackPlan, RollbackRequest } from '../supervisor/ports.js'; // prettier-ignore
 import { errorCode, errorText } from '../util/os/durable.js';
-import { exitStatus, fail, ok, type Problem, type Result } from '../util/result.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { Inspector, type InspectorParts, type LookOptions } from './inspector.js';
 import type { Layout } from './layouts/layout.js';
-import { writerOf } from './quiet.js';
-import { openIntents } from './rollback/journal.js';
-import { finishRollbacks, rollBack } from './rollback/transaction.js';
+import type { Manifest } from './manifest.js';
+import { newTx } from './rollback/journal.js';
+import { Rollbacks } from './rollback/rollbacks.js';
+import { Retention, type RetentionParts } from './retention/retention.js';
+import { Keeping, type KeepOptions } from './spares/keep.js';
 import { recordedBest } from './step-file.js';
-import type { Unit } from './unit.js';
 import { watchTop } from './watch.js';
 
-export interface StoreParts extends InspectorParts {
+export interface StoreParts extends InspectorParts, Pick<RetentionParts, 'keep' | 'metrics'> {
   readonly guessed: boolean;
   /** Undefined: there is none, and none may be made. */
   readonly vault: string | undefined;
@@ -27,6 +27,9 @@ export class Store implements CheckpointStore {
   readonly guessed: boolean;
   readonly #parts: StoreParts;
   readonly #inspector: Inspector;
+  readonly #rollbacks: Rollbacks;
+  readonly #keeping: Keeping | undefined;
+  readonly #retention: Retention;
   /** Those of the last inspection, oldest first. */
   #facts: readonly CheckpointFact[] = [];
   #queue: Promise<unknown> = Promise.resolve();
@@ -38,6 +41,10 @@ export class Store implements CheckpointStore {
     this.guessed = parts.guessed;
     this.#parts = parts;
     this.#inspector = new Inspector(parts, parts.layout);
+    this.#rollbacks = new Rollbacks(parts, this.#inspector);
+    this.#retention = new Retention(parts, this.#inspector);
+    const { vault, readOnly } = parts;
+    if (vault !== undefined && !readOnly) this.#keeping = new Keeping({ ...parts, vault });
   }
 
   get layout(): string {
@@ -45,31 +52,16 @@ export class Store implements CheckpointStore {
   }
 
   recover(): Promise<Result<readonly string[]>> {
-    return this.#alone('cannot be recovered', async () => {
-      const { vault, dir, readOnly } = this.#parts;
-      if (vault === undefined) return ok([]);
-      if (readOnly) {
-        const open = await openIntents(vault);
-        return open.ok
-          ? ok(open.value.map(({ tx }) => `the rollback ${tx} was cut off and is not finished yet`))
-          : open;
-      }
-      const finished = await finishRollbacks({ dir, vault });
-      if (!finished.ok) return finished;
-      for (const skipped of finished.value.flatMap((one) => one.skipped)) this.#parts.notice(skipped);
-      return ok(
-        finished.value.map(({ tx, moved }) => {
-          const names = moved.map((one) => one.name).join(', ');
-          return `the rollback ${tx} had been cut off and was finished: quarantined ${names || 'nothing'}`;
-        }),
-      );
-    });
+    return this.#alone('cannot be recovered', () =>
+      this.#retention.withReserve(() => this.#rollbacks.recover()),
+    );
   }
 
   inspect(options: LookOptions): Promise<Result<Inspection>> {
     return this.#alone('cannot be looked at', async () => {
       this.#facts = await this.#inspector.inspect(options);
-      return ok({ checkpoints: this.#facts, foreign: this.#inspector.foreign });
+      const { foreign, disorder } = this.#inspector;
+      return ok({ checkpoints: this.#facts, foreign, ...(disorder !== undefined && { disorder }) });
     });
   }
 
@@ -84,48 +76,76 @@ export class Store implements CheckpointStore {
 
   mark(id: string, standing: Standing, why: string): Promise<Result<void>> {
     return this.#alone(`cannot keep that ${JSON.stringify(id)} is ${standing}`, async () => {
-      if (this.#parts.readOnly) return this.#closed();
-      const unit = (await this.#inspector.units(false)).find((one) => one.id === id);
-      if (!unit)
-        return fail(`there is no checkpoint ${JSON.stringify(id)} in ${this.dir}`, exitStatus.failed);
-      await this.#parts.standings.mark(await this.#inspector.manifestOf(unit), standing, why);
+      const manifest = await this.#manifestOf(id);
+      if (manifest.ok) await this.#parts.standings.mark(manifest.value, standing, why);
+      return manifest.ok ? ok(undefined) : manifest;
+    });
+  }
+
+  async pin(id: string, on: boolean): Promise<Result<void>> {
+    // only what was verified can have a spare
+    const seen = await this.inspect({ live: false, budgetMs: Number.POSITIVE_INFINITY });
+    if (!seen.ok) return seen;
+    const what = `cannot keep that ${JSON.stringify(id)} is ${on ? 'pinned' : 'no longer pinned'}`;
+    const pinned = await this.#alone(what, async () => {
+      const manifest = await this.#manifestOf(id);
+      if (!manifest.ok) return manifest;
+      const { files } = manifest.value;
+      await (on ? this.#parts.pins.add(id, files) : this.#parts.pins.remove(files));
       return ok(undefined);
     });
+    if (!pinned.ok) return pinned;
+    const after = await this.inspect({ live: false, budgetMs: 0 });
+    await this.keep({ live: false });
+    return after.ok ? ok(undefined) : after;
+  }
+
+  async keep(options: KeepOptions): Promise<void> {
+    // not in the queue: a copy takes its time, and a look at the folder must not wait for it
+    await this.#keeping?.keep(this.#inspector.seen, this.#inspector.spares, options);
+    // while nothing runs somebody may be about to choose among them
+    if (options.live) await this.retain();
+  }
+
+  async retain(): Promise<void> {
+    const tidied = await this.#alone('cannot be tidied', async () => {
+      await this.#retention.tidy(await this.best());
+      return ok(undefined);
+    });
+    if (!tidied.ok) this.#parts.notice(tidied.error.message);
+  }
+
+  prune(options: { readonly dryRun: boolean; readonly folder: boolean }): Promise<Result<Pruned>> {
+    return this.#alone('cannot be pruned', async () => {
+      if (this.#parts.readOnly && !options.dryRun) return this.#closed();
+      return ok(await this.#retention.prune(options, await this.best()));
+    });
+  }
+
+  /** For a change: what is known of a checkpoint of the folder, or of a spare. */
+  async #manifestOf(id: string): Promise<Result<Manifest>> {
+    if (this.#parts.readOnly) return this.#closed();
+    const unit = (await this.#inspector.units(false)).find((one) => one.id === id);
+    if (unit) return ok(await this.#inspector.manifestOf(unit));
+    const spare = (await this.#parts.shelf.list()).find((one) => one.id === id);
+    if (spare) return ok(await this.#parts.standings.ofSpare(spare));
+    return fail(`there is no checkpoint ${JSON.stringify(id)} in ${this.dir}`, exitStatus.failed);
   }
 
   plan(request: RollbackRequest): Promise<Result<RollbackPlan>> {
-    return this.#alone('cannot be looked at', () => {
-      const moves = request.moves.map((id) => ({ id, from: `${this.dir}/${id}`, to: 'quarantine' }));
-      return Promise.resolve(ok({ moves, restores: [], others: [] }));
-    });
+    return this.#alone('cannot be looked at', () => this.#rollbacks.plan(request));
   }
 
-  undo(): Promise<Result<RollbackDone>> {
-    return Promise.resolve(fail('a rollback cannot be undone by this version', exitStatus.internal));
+  rollback(request: RollbackRequest): Promise<Result<RollbackDone>> {
+    // by its name a rollback that the full disk cut off is gone on with
+    const named = { ...request, tx: request.tx ?? newTx(this.#parts.clock.now()) };
+    return this.#alone('cannot be rolled back', () =>
+      this.#retention.withReserve(() => this.#rollbacks.rollback(named, this.#facts)),
+    );
   }
 
-  rollback(plan: RollbackRequest): Promise<Result<RollbackDone>> {
-    return this.#alone('cannot be rolled back', async () => {
-      const { vault, dir, clock, notice, readOnly } = this.#parts;
-      if (vault === undefined || readOnly) return this.#closed();
-      const { target, reason } = plan;
-      const all = new Map((await this.#inspector.units(false)).map((unit) => [unit.id, unit] as const));
-      if (target !== undefined && !all.has(target))
-        return fail(`${JSON.stringify(target)} is no longer in ${dir}; nothing was moved`, exitStatus.failed);
-      for (const id of plan.moves) if (!all.has(id)) notice(`${id} vanished before it could be moved`);
-      const units = plan.moves.flatMap((id) => all.get(id) ?? []);
-      const refusal = await this.#refusal(units);
-      if (refusal) return { ok: false, error: refusal };
-      const moves = units.flatMap(({ id, members }) =>
-        members.map(({ path, inode }) => ({ id, name: path, inode })),
-      );
-      const order = { moves, reason, at: clock.now(), ...(target === undefined ? {} : { target }) };
-      const applied = await rollBack({ dir, vault }, order);
-      if (!applied.ok) return applied;
-      for (const skipped of applied.value.skipped) notice(skipped);
-      const mains = applied.value.moved.filter((one) => one.name === one.id);
-      return ok({ tx: applied.value.tx, moved: mains.map(({ id, to }) => ({ id, to })), restored: [], others: [] }); // prettier-ignore
-    });
+  undo(tx?: string): Promise<Result<RollbackDone>> {
+    return this.#alone('cannot be put back', () => this.#rollbacks.undo(tx));
   }
 
   best(): Promise<string | undefined> {
@@ -154,23 +174,6 @@ export class Store implements CheckpointStore {
       return ok(undefined);
     });
     if (!flushed.ok) this.#parts.notice(flushed.error.message);
-  }
-
-  /** What forbids a move: a writer that would go on writing into quarantine, or that it is not this run's. */
-  async #refusal(units: readonly Unit[]): Promise<Problem | undefined> {
-    const foreign = this.guessed && units.find((unit) => !this.#inspector.isOurs(unit));
-    if (foreign) {
-      const message = `${foreign.id} was not written by this run, and ${this.dir} was only guessed; name the folder with --checkpoint-dir to allow it to be moved`;
-      return { message, exit: exitStatus.config };
-    }
-    const writers = await writersUnder(this.dir);
-    for (const unit of units) {
-      const writer = writerOf(unit, this.dir, writers);
-      if (!writer) continue;
-      const message = `process ${writer.pid} has ${writer.path} open for writing; stop it before ${unit.id} is moved`;
-      return { message, exit: exitStatus.busy };
-    }
-    return undefined;
   }
 
   /** One after the other; the system's errors become Problems, bugs throw. */

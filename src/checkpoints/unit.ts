@@ -13,6 +13,9 @@ export interface Unit {
   readonly expected: ReadonlyMap<string, string>;
   readonly barren?: boolean;
   readonly inPlace?: boolean;
+  readonly chosen?: boolean;
+  readonly unended?: string;
+  readonly passedOver?: string;
   /** Why its files could not be listed. */
   readonly unreadable?: string;
 }

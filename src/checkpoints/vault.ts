@@ -9,7 +9,12 @@ import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 
 /** The folders of a vault. */
-export const inVault = { manifests: 'manifests', journal: 'journal', quarantine: 'quarantine' } as const;
+export const inVault = {
+  manifests: 'manifests',
+  journal: 'journal',
+  quarantine: 'quarantine',
+  spares: 'spares',
+} as const;
 
 export interface VaultWish {
   /** The checkpoint folder, a real path. */
@@ -111,7 +116,8 @@ async function removeIfEmpty(vault: string): Promise<void> {
 /** What the probes of {@link placeVault} are called. */
 export const probeName = 'trainguard-probe';
 
-async function probe(dir: string, vault: string): Promise<void> {
+/** Tries whether a rename reaches from a folder into the vault. @throws the system's error if it does not */
+export async function probe(dir: string, vault: string): Promise<void> {
   // a temporary file by its name: what a killed process leaves is swept
   const name = `.${probeName}.${process.pid}.${randomBytes(4).readUInt32LE()}.tmp`;
   const from = path.join(dir, name);

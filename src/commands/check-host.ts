@@ -6,28 +6,40 @@ import { formatBytes } from '../util/text.js';
 
 export interface HostNeeds {
   readonly stateDir: string;
-  readonly checkpointDir?: string;
-  /** Size of the newest checkpoint; another one must fit. undefined: not known. */
-  readonly checkpointBytes?: number;
+  /** The folders that checkpoints go to. */
+  readonly checkpointDirs: readonly string[];
+  /** What the next checkpoint is likely to need. undefined: not known. */
+  readonly saveBytes?: number;
 }
 
 /** Room for the state files, and for what is not known yet. */
 const spareBytes = 1024 * 1024;
 
+/** After these the disk may be what failed: an exit status of 1 says nothing of why. */
+const mayBeTheDisk: ReadonlySet<FailureKind | undefined> = new Set(['storage', 'command', 'config', 'code']);
+
 /**
- * What a retry has to wait for, in words; undefined: nothing. After a storage failure the folders must be reachable and
- * writable, with room for one more checkpoint.
+ * What an attempt has to wait for, in words; undefined: nothing. There must be room for one more checkpoint, whatever
+ * happened before; after a failure of the disk the folders must be reachable and writable, too.
+ * @param after what failed; undefined: nothing
  */
-export async function checkHost(after: FailureKind, needs: HostNeeds): Promise<string | undefined> {
-  const { stateDir, checkpointDir, checkpointBytes = 0 } = needs;
-  if (after !== 'storage' && after !== 'command' && after !== 'config' && after !== 'code') return undefined;
-  return (
-    (await probe(stateDir, 'the state folder')) ??
-    (await roomIn(stateDir, spareBytes, 'the state folder')) ??
-    (checkpointDir === undefined
-      ? undefined
-      : await roomIn(checkpointDir, checkpointBytes + spareBytes, 'the checkpoint folder'))
-  );
+export async function checkHost(
+  after: FailureKind | undefined,
+  needs: HostNeeds,
+): Promise<string | undefined> {
+  const { stateDir, checkpointDirs, saveBytes } = needs;
+  const disk = mayBeTheDisk.has(after);
+  if (disk) {
+    const away =
+      (await probe(stateDir, 'the state folder')) ?? (await roomIn(stateDir, spareBytes, 'the state folder'));
+    if (away !== undefined) return away;
+  }
+  if (!disk && saveBytes === undefined) return undefined;
+  for (const dir of checkpointDirs) {
+    const lacking = await roomIn(dir, (saveBytes ?? 0) + spareBytes, 'the checkpoint folder', saveBytes !== undefined); // prettier-ignore
+    if (lacking !== undefined) return lacking;
+  }
+  return undefined;
 }
 
 async function probe(dir: string, what: string): Promise<string | undefined> {
@@ -44,7 +56,7 @@ async function probe(dir: string, what: string): Promise<string | undefined> {
   }
 }
 
-async function roomIn(dir: string, bytes: number, what: string): Promise<string | undefined> {
+async function roomIn(dir: string, bytes: number, what: string, known = true): Promise<string | undefined> {
   try {
     const { bavail, bsize } = await fs.statfs(dir);
     const free = bavail * bsize;
@@ -52,6 +64,8 @@ async function roomIn(dir: string, bytes: number, what: string): Promise<string 
       ? undefined
       : `${formatBytes(bytes)} of free space for ${what} ${dir} (${formatBytes(free)} there)`;
   } catch (error) {
+    // a folder that was only guessed is the training's to make
+    if (!known && errorCode(error) === 'ENOENT') return undefined;
     return `${what} ${dir} to be reachable again (${errorText(error)})`;
   }
 }

@@ -1,4 +1,5 @@
 import type { GlobalOptions } from '../cli.js';
+import { openCheckpointFolders } from '../checkpoints/many/open.js';
 import { openCheckpointStore } from '../checkpoints/open.js';
 import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
@@ -7,10 +8,11 @@ import type { Line } from '../report/narrate.js';
 import { defaultRunName } from '../runs/run-name.js';
 import { maskArgv } from '../util/mask.js';
 import { formatDuration } from '../util/duration.js';
-import { exitStatus } from '../util/result.js';
+import { exitStatus, ok } from '../util/result.js';
 import { createOutput } from './output.js';
 import { refuse } from './refuse.js';
 import { applyResume } from './resume.js';
+import { idlePreset, recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import { systemClock } from './run-parts.js';
 
@@ -24,10 +26,11 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
   const say = (text: string): void => void lines.push({ tone: 'detail', text });
   let resume: { path: string; step?: number } | undefined;
   let moves: readonly string[] = [];
+  let recognised = '';
+  let dir: string | undefined;
   if (plan.checkpoints) {
-    const { dir, layout, guessed, words } = plan.checkpoints;
-    const opened = await openCheckpointStore({
-      dir,
+    const { dirs, layout, guessed, words } = plan.checkpoints;
+    const options = {
       guessed,
       layout: layout as 'auto' | LayoutName,
       provenAfterMs: plan.policy.provenAfterMs,
@@ -35,14 +38,28 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
       runStartedAt: systemClock.now(),
       clock: systemClock,
       readOnly: true,
+      ...(plan.verify !== undefined && { verify: plan.verify }),
+      nonFinite: plan.policy.health.nonFinite,
       onNotice: say,
       ...(plan.checkpoints.vault !== undefined && { vault: plan.checkpoints.vault }),
-    });
+    };
+    const opened = await openCheckpointFolders(
+      dirs,
+      async (one) => {
+        const store = await openCheckpointStore({ ...options, dir: one });
+        return store.ok ? ok({ store: store.value, release: () => Promise.resolve() }) : store;
+      },
+      systemClock,
+      say,
+    );
     if (!opened.ok) return refuse(opened.error, json);
-    const found = await opened.value.inspect({ live: false, budgetMs: 60_000 });
+    const { store } = opened.value;
+    dir = store.dir;
+    const found = await store.inspect({ live: false, budgetMs: 60_000 });
     if (!found.ok) return refuse(found.error, json);
     const { checkpoints } = found.value;
-    say(`checkpoints in ${dir} (${opened.value.layout}; ${words}): ${checkpoints.length}`);
+    recognised = store.layout;
+    say(`checkpoints in ${(store.dirs ?? [store.dir]).join(', ')} (${store.layout}; ${words}): ${checkpoints.length}`);
     const { rollbackEnabled, allowScratch } = plan.policy;
     const choice = chooseRollback({
       checkpoints,
@@ -61,11 +78,14 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
     const step = target?.step ?? target?.number;
     if (target) resume = { path: target.path, ...(step !== undefined && { step }) };
     say(target ? `would resume from ${target.id} (${target.standing})` : 'would train from the beginning');
-    await opened.value.close();
+    await store.close();
   } else {
     say('no checkpoint folder was found: no rollback (name it with --checkpoint-dir)');
   }
-  const { argv } = applyResume(plan.argv, plan.resume, resume);
+  const point = resume && { ...resume, ...(dir !== undefined && { dir }) };
+  const { argv } = applyResume(plan.argv, recipeFor(plan.resume, recognised), point);
+  const idle = resume && idlePreset(plan.resume, recognised);
+  if (idle !== undefined) say(idle);
   say(`command: ${maskArgv(argv).join(' ')}`);
   const { maxRetries, backoff, stop } = plan.policy;
   say(

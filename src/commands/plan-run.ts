@@ -1,12 +1,14 @@
 import path from 'node:path';
 import { discoverCheckpointDir } from '../checkpoints/discovery.js';
+import { vetAside } from '../checkpoints/include/vet.js';
+import { baseOf } from '../checkpoints/many/glob.js';
 import { isLayoutName, layoutNames } from '../checkpoints/layouts/registry.js';
 import { loadConfig } from '../config/load.js';
 import { resolvePolicy, resolveSettings, type Settings } from '../config/resolve.js';
 import { validRunName } from '../runs/run-name.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { nearest } from '../util/text.js';
-import { splitWords } from './resume.js';
+import { planResume } from './resume-plan.js';
 import type { RunOptions } from './run.js';
 import type { CheckpointPlan, RunPlan } from './run-plan.js';
 import { seekerOf } from './seeker.js';
@@ -33,19 +35,24 @@ export async function planRun(command: readonly string[], options: RunOptions): 
   if (settings.engine !== 'local') {
     return fail(`engine ${settings.engine} is not in this version; use local`, exitStatus.config);
   }
-  const added = splitWords(options.resumeArgs ?? '');
-  if (!added.ok) return added;
+  const resume = planResume(settings.resume, options.resumeArgs);
+  if (!resume.ok) return resume;
   const checkpoints = await planCheckpoints(settings, [program, ...words], cwd, options.layout !== undefined);
   if (!checkpoints.ok) return checkpoints;
+  const aside = planAside(settings, checkpoints.value, cwd);
+  if (!aside.ok) return aside;
   return ok({
     argv: [program, ...words],
     cwd,
     stateDir: settings.stateDir,
     policy: resolvePolicy(config, options),
-    resume: { ...settings.resume, ...(options.resumeArgs !== undefined && { args: added.value }) },
+    resume: resume.value,
     stdin: settings.stdin,
     logs: settings.logs,
     settleMs: settings.checkpoints.settleMs,
+    ...(aside.value && { aside: aside.value }),
+    verify: settings.checkpoints.verify,
+    keep: settings.checkpoints.keep,
     notices,
     ...(file !== undefined && { configFile: file }),
     ...(settings.name !== undefined && { name: settings.name }),
@@ -69,24 +76,30 @@ async function planCheckpoints(
     );
   }
   const rest = { layout, ...(vault !== undefined && { vault }) };
-  const [named, ...more] = dirs;
-  if (more.length > 0) {
-    return fail(
-      `${dirs.length} checkpoint folders were named; this version takes one (their common parent, if there is one)`,
-      exitStatus.config,
-    );
-  }
-  if (named === undefined) {
+  const [first, ...more] = dirs;
+  if (first === undefined) {
     const found = await discoverCheckpointDir(argv, cwd);
-    return ok(found && { dir: found.dir, guessed: true, words: found.words, ...rest });
+    return ok(found && { dirs: [found.dir], guessed: true, words: found.words, ...rest });
   }
-  if (isWithin(settings.stateDir, named)) {
+  const inside = dirs.find((dir) => isWithin(settings.stateDir, baseOf(dir)));
+  if (inside !== undefined) {
     return fail(
-      `the checkpoint folder ${named} is inside the state folder ${settings.stateDir}; name a folder outside it`,
+      `the checkpoint folder ${inside} is inside the state folder ${settings.stateDir}; name a folder outside it`,
       exitStatus.config,
     );
   }
-  return ok({ dir: named, guessed: false, words: 'named', ...rest });
+  return ok({ dirs: [first, ...more], guessed: false, words: 'named', ...rest });
+}
+
+/** What is kept and cleared outside the checkpoint folders; undefined: nothing. */
+function planAside(settings: Settings, plan: CheckpointPlan | undefined, cwd: string): Result<RunPlan['aside']> {
+  const { include, clean } = settings.checkpoints;
+  if (include.length === 0 && clean.length === 0) return ok(undefined);
+  const dirs = (plan?.dirs ?? []).map(baseOf);
+  const siblings = dirs.map((dir) => path.join(path.dirname(dir), `.${path.basename(dir)}.trainguard`));
+  const vaults = plan?.vault === undefined ? siblings : [plan.vault];
+  const vetted = vetAside({ include, clean }, { checkpoints: dirs, vaults, stateDir: settings.stateDir, cwd });
+  return vetted.ok ? ok({ include, clean }) : vetted;
 }
 
 /** Whether `dir` is `folder` or lies below it, by name. */

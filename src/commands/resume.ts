@@ -1,8 +1,6 @@
-import { fail, ok, exitStatus, type Result } from '../util/result.js';
-
 /** How a program is told to resume (config `resume`, flag `--resume-args`). */
 export interface ResumeRecipe {
-  /** Added at the end of the command when there is a checkpoint. `{path}` and `{step}` are filled in. */
+  /** Added to the command when there is a checkpoint; a flag it has already gets the new value. `{path}`, `{step}` and `{dir}` are filled in. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Words of the command that become other words: `scratch` → `resume`. */
@@ -12,6 +10,8 @@ export interface ResumeRecipe {
 export interface ResumePoint {
   readonly path: string;
   readonly step?: number;
+  /** The checkpoint folder, which `path` lies in. */
+  readonly dir?: string;
 }
 
 /** The command and environment of an attempt that resumes from `point`; without a point both are the user's own. */
@@ -22,9 +22,7 @@ export function applyResume(
 ): { readonly argv: readonly [string, ...string[]]; readonly env: Readonly<Record<string, string>> } {
   if (!point) return { argv, env: {} };
   const fill = (text: string): string =>
-    text
-      .replaceAll('{path}', point.path)
-      .replaceAll('{step}', point.step === undefined ? '' : String(point.step));
+    text.replace(/\{(path|step|dir)\}/g, (_, name: 'path' | 'step' | 'dir') => String(point[name] ?? ''));
   const [program, ...rest] = argv;
   const replaced = rest.map((word) => {
     const other = recipe.replace && Object.hasOwn(recipe.replace, word) ? recipe.replace[word] : undefined;
@@ -33,34 +31,55 @@ export function applyResume(
   const env = Object.fromEntries(
     Object.entries(recipe.env ?? {}).map(([name, value]) => [name, fill(value)]),
   );
-  return { argv: [program, ...replaced, ...(recipe.args ?? []).map(fill)], env };
+  const groups = flagGroups((recipe.args ?? []).map(fill));
+  return { argv: [program, ...groups.reduce(withFlag, replaced)], env };
 }
 
-/** Splits `--resume-args` into words as a shell would, quotes and backslashes honoured, nothing expanded. */
-export function splitWords(text: string): Result<string[]> {
-  const words: string[] = [];
-  let word: string | undefined;
-  let quote: string | undefined;
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i] ?? '';
-    if (quote !== undefined) {
-      if (char === quote) quote = undefined;
-      else if (char === '\\' && quote === '"') word = (word ?? '') + (text[++i] ?? '');
-      else word = (word ?? '') + char;
-    } else if (char === '"' || char === "'") {
-      quote = char;
-      word ??= '';
-    } else if (char === '\\') {
-      word = (word ?? '') + (text[++i] ?? '');
-    } else if (/\s/.test(char)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else {
-      word = (word ?? '') + char;
-    }
-  }
-  if (quote !== undefined)
-    return fail(`--resume-args has a quote (${quote}) that is never closed: ${text}`, exitStatus.usage);
-  if (word !== undefined) words.push(word);
-  return ok(words);
+/** A flag with the values that follow it, or words without a flag. */
+interface FlagGroup {
+  /** `--resume`, `trainer.ckpt_path`; undefined: plain words. */
+  readonly flag?: string;
+  /** It was given as `flag=value`. */
+  readonly attached?: boolean;
+  readonly values: readonly string[];
 }
+
+function flagGroups(words: readonly string[]): FlagGroup[] {
+  const groups: FlagGroup[] = [];
+  for (const word of words) {
+    const [, flag, value] = /^(--?[A-Za-z][\w.-]*|\+{0,2}[A-Za-z][\w./]*(?==))(?:=(.*))?$/s.exec(word) ?? [];
+    const last = groups.at(-1);
+    if (flag !== undefined)
+      groups.push({ flag, values: value === undefined ? [] : [value], attached: value !== undefined });
+    else if (last && last.attached !== true)
+      groups[groups.length - 1] = { ...last, values: [...last.values, word] };
+    else groups.push({ values: [word] });
+  }
+  return groups;
+}
+
+/** The command with the flag: where it is given already its value is replaced, since a flag given twice is an error to many. */
+function withFlag(words: readonly string[], { flag, attached, values }: FlagGroup): string[] {
+  const spelled = attached
+    ? [`${flag ?? ''}=${values[0] ?? ''}`]
+    : flag === undefined
+      ? [...values]
+      : [flag, ...values];
+  const same = (word: string): boolean =>
+    flag !== undefined && plain(word.split('=')[0] ?? '') === plain(flag);
+  const at = words.findIndex((word) => same(word) && (word.startsWith('-') || word.includes('=')));
+  const given = words[at];
+  if (at < 0 || given === undefined) return [...words, ...spelled];
+  const equals = given.indexOf('=');
+  const value = values.join(' ');
+  if (equals >= 0) {
+    const kept = values.length === 0 ? given : `${given.slice(0, equals)}=${value}`;
+    return [...words.slice(0, at), kept, ...words.slice(at + 1)];
+  }
+  const next = words[at + 1];
+  const hasValue = values.length > 0 && next !== undefined && !next.startsWith('-');
+  return [...words.slice(0, at + 1), ...values, ...words.slice(at + (hasValue ? 2 : 1))];
+}
+
+/** argparse takes `-` and `_` for different, click and transformers for the same; nobody has both. */
+const plain = (flag: string): string => flag.replace(/^-+|^\++/, '').replaceAll('_', '-');

@@ -9,7 +9,7 @@ import { takeStopRequest } from '../runs/requests.js';
 import { attemptDirOf } from '../runs/run-dir.js';
 import { StateFile } from '../runs/state-file.js';
 import type { Happening, Live, Parts } from '../supervisor/parts.js';
-import type { Clock } from '../supervisor/ports.js';
+import type { CheckpointStore, Clock } from '../supervisor/ports.js';
 import { bootId, mono } from '../util/os/boot.js';
 import { thisPlace } from '../util/os/lock-owner.js';
 import { maskArgv } from '../util/mask.js';
@@ -17,6 +17,7 @@ import { ok, type Result } from '../util/result.js';
 import { checkHost } from './check-host.js';
 import { inheritanceOf, metricsToCut } from './inheritance.js';
 import { applyResume } from './resume.js';
+import { idlePreset, recipeFor, resumeAdvice } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import type { HeldRun } from './take-up.js';
 import { workerEnv } from './worker-env.js';
@@ -76,13 +77,17 @@ export async function wire(
   const engine = createLocalEngine({
     logsKeepAttemptBytes: plan.logs.attemptBytes,
     graceMs: plan.policy.stop.graceMs,
-    checkpointDirs: store ? [store.dir] : [],
+    // a glob may match more of them by the next attempt
+    get checkpointDirs() {
+      return foldersOf(store);
+    },
     clock: systemClock,
   });
   let live: Live | undefined;
   let attempt = history.state.ledger.attempt;
   let metricsFailing = false;
   let requestsFailing = false;
+  let presetSaid = false;
 
   const parts: Parts = {
     policy: plan.policy,
@@ -90,13 +95,15 @@ export async function wire(
     bootId: bootId(),
     engine,
     ...(store && { store }),
-    otherFolder: held.last !== undefined && held.last.settings.checkpointDir !== store?.dir,
+    otherFolder: held.last !== undefined && placesOf(held.last.settings) !== placesOf(settings),
     classify: (autopsy) => classify(autopsy, plan.policy.rules),
+    resumeAdvice: () => resumeAdvice(plan.resume, store?.layout ?? ''),
     scanEveryMs,
     verifyBudgetMs,
     settleMs: plan.settleMs ?? defaultSettleMs,
     launchSpec(launch) {
       attempt = launch.attempt;
+      if (launch.resume) sayIdlePreset();
       return launchSpec(plan, held, launch);
     },
     ...(inheritance && { inheritance }),
@@ -139,13 +146,19 @@ export async function wire(
       if (!request.ok || !request.value) return undefined;
       return { by: 'request', atCheckpoint: request.value.afterCheckpoint };
     },
-    checkHost: (after) =>
+    checkHost: (after, saveBytes) =>
       checkHost(after, {
         stateDir: run.dir,
-        ...(store && { checkpointDir: store.dir }),
-        ...(live?.checkpoints?.latest && { checkpointBytes: live.checkpoints.latest.sizeBytes }),
+        checkpointDirs: foldersOf(store),
+        ...(saveBytes !== undefined && { saveBytes }),
       }),
   };
+
+  function sayIdlePreset(): void {
+    const idle = presetSaid ? undefined : idlePreset(plan.resume, store?.layout ?? '');
+    presetSaid ||= idle !== undefined;
+    if (idle !== undefined) report.notice(idle);
+  }
 
   /** What state.json and the journal build on must be in the file before them. */
   async function saveMetrics(): Promise<void> {
@@ -183,26 +196,37 @@ function launchSpec(
   held: HeldRun,
   launch: Extract<Effect, { type: 'launch' }>,
 ): ReturnType<Parts['launchSpec']> {
-  const { argv, env } = applyResume(plan.argv, plan.resume, launch.resume);
+  const dir = held.store?.dir;
+  const recipe = recipeFor(plan.resume, held.store?.layout ?? '');
+  const point = launch.resume && { ...launch.resume, ...(dir !== undefined && { dir }) };
+  const { argv, env } = applyResume(plan.argv, recipe, point);
   return {
     attemptDir: attemptDirOf(held.run.dir, launch.attempt),
     attempt: launch.attempt,
     argv,
     cwd: plan.cwd,
-    env: workerEnv(process.env, launch, held.store?.dir, env),
+    env: workerEnv(process.env, launch, dir, env),
     runId: held.run.id,
     stopSignal: plan.policy.stop.signal,
     stdin: plan.stdin,
   };
 }
 
-function settingsOf(plan: RunPlan, { store }: HeldRun): RunSettings {
+const foldersOf = (store: CheckpointStore | undefined): readonly string[] =>
+  store ? (store.dirs ?? [store.dir]) : [];
+
+/** Where a run's checkpoints are, in words that are the same as long as the places are. */
+export const placesOf = ({ checkpointDir = 'none', checkpointDirs = [checkpointDir] }: RunSettings): string =>
+  checkpointDirs.join(', ');
+
+export function settingsOf(plan: RunPlan, { store }: HeldRun): RunSettings {
   return {
     command: maskArgv(plan.argv),
     engine: 'local',
     maxRetries: plan.policy.maxRetries,
     ...(store && {
       checkpointDir: store.dir,
+      ...(store.dirs && plan.checkpoints && { checkpointDirs: plan.checkpoints.dirs }),
       layout: plan.checkpoints?.layout ?? 'auto',
       guessed: store.guessed,
     }),

@@ -1,10 +1,12 @@
+import type { KeepSettings } from '../config/resolve.js';
 import type { Policy } from '../policy/policy.js';
 import type { LogsKeep } from './run-parts.js';
-import type { ResumeRecipe } from './resume.js';
+import type { ResumeWish } from './resume-plan.js';
 
 /** Where a run's checkpoints are thought to be. */
 export interface CheckpointPlan {
-  readonly dir: string;
+  /** Absolute; globs among them. Several are rolled back to one step. Never empty. */
+  readonly dirs: readonly [string, ...string[]];
   /** Found, not named: what this run did not write is not moved. */
   readonly guessed: boolean;
   readonly layout: string;
@@ -22,8 +24,14 @@ export interface RunPlan {
   readonly stateDir: string;
   readonly policy: Policy;
   readonly checkpoints?: CheckpointPlan;
+  /** `checkpoints.include` and `checkpoints.clean`: absolute, globs among the latter. */
+  readonly aside?: { readonly include: readonly string[]; readonly clean: readonly string[] };
   readonly settleMs?: number;
-  readonly resume: ResumeRecipe;
+  /** How much of each checkpoint is read; undefined: `auto`. */
+  readonly verify?: 'auto' | 'deep' | 'shallow';
+  /** What retention keeps; undefined: as usual. */
+  readonly keep?: KeepSettings;
+  readonly resume: ResumeWish;
   readonly stdin: 'null' | 'inherit';
   readonly logs: LogsKeep;
   /** The configuration that was found. */

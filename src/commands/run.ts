@@ -6,6 +6,7 @@ import type { Line, Telling } from '../report/narrate.js';
 import { summarizeRun } from '../report/summary.js';
 import { captureLaunch, type LaunchFlags, type LaunchRecord } from '../runs/launch-record.js';
 import { type LogFields, openSupervisorLog } from '../runs/supervisor-log.js';
+import type { CheckpointStore } from '../supervisor/ports.js';
 import { supervise } from '../supervisor/supervise.js';
 import { maskArgv } from '../util/mask.js';
 import { exitStatus, type Problem, ProblemError } from '../util/result.js';
@@ -17,7 +18,7 @@ import { createObserver } from './observer.js';
 import { createOutput } from './output.js';
 import { refuse } from './refuse.js';
 import { flagsToRecord } from './relaunch.js';
-import { systemClock, wire } from './run-parts.js';
+import { placesOf, settingsOf, systemClock, wire } from './run-parts.js';
 import { planRun } from './plan-run.js';
 import { listenToSignals } from './signals.js';
 import { takeUp } from './take-up.js';
@@ -106,8 +107,8 @@ export async function run(
     if (was && !isDeepStrictEqual(was, is)) {
       notice(`another command than recorded: it was "${was.join(' ')}", it is now "${is.join(' ')}"`);
     }
-    const [before, now] = [held.last?.settings.checkpointDir ?? 'none', held.store?.dir ?? 'none'];
-    if (held.last && before !== now) {
+    const [before, now] = [held.last && placesOf(held.last.settings), placesOf(settingsOf(plan, held))];
+    if (before !== undefined && before !== now) {
       notice(`checkpoints are in another folder than recorded: it was ${before}, it is now ${now}`);
     }
     const flags = flagsToRecord(options, plan.configFile);
@@ -123,7 +124,7 @@ export async function run(
       run: held.run.name,
       command: maskArgv(plan.argv).join(' '),
       checkpoints: held.store
-        ? `checkpoints in ${relative(held.store.dir)} (${held.store.layout}; ${plan.checkpoints?.words ?? ''})`
+        ? `checkpoints in ${placesIn(held.store).map(relative).join(', ')} (${held.store.layout}; ${plan.checkpoints?.words ?? ''})`
         : 'checkpoints: none: no rollback (name their folder with --checkpoint-dir)',
     };
     const observe = createObserver({
@@ -181,6 +182,9 @@ function boundMemory(): void {
   v8.setFlagsFromString('--semi-space-growth-factor=1');
   v8.setFlagsFromString('--heap-growing-percent=30');
 }
+
+/** Where checkpoints are; of a glob that matches nothing yet, where it begins. */
+const placesIn = ({ dir, dirs = [] }: CheckpointStore): readonly string[] => (dirs.length > 0 ? dirs : [dir]);
 
 /** As a person would type it. */
 function relative(dir: string): string {

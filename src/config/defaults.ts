@@ -8,9 +8,14 @@ export const defaults = {
   allowScratch: false,
   /** Kubernetes' figures for containers that crash. */
   backoff: { initialMs: 10_000, factor: 2, maxMs: 5 * 60_000, jitter: 0.25 },
-  health: { nonFinite: 'rollback', spike: 'warn' },
+  health: { nonFinite: 'rollback', spike: 'warn', notResumed: 'stop' },
   stop: { signal: 'SIGTERM', graceMs: 30_000 },
-  checkpoints: { settleMs: 2000, provenAfterMs: 2 * 60_000, verify: 'auto' },
+  checkpoints: {
+    settleMs: 2000,
+    provenAfterMs: 2 * 60_000,
+    verify: 'auto',
+    keep: { last: 2, metric: 'loss', mode: 'min', folder: false, quarantine: { last: 2, withinMs: 7 * 86_400_000 } },
+  },
   logs: { attemptBytes: 1024 ** 3, runBytes: 5 * 1024 ** 3, attempts: 10 },
   engine: 'local',
 } as const;

@@ -20,9 +20,6 @@ export interface LoadedConfig {
 const notYet = [
   'heartbeat.pattern',
   'heartbeat.files',
-  'checkpoints.include',
-  'checkpoints.clean',
-  'checkpoints.keep',
   'preflight',
   'hooks',
   'notify',

@@ -26,6 +26,18 @@ export interface RunFlags {
   readonly engine?: Settings['engine'];
 }
 
+/** `checkpoints.keep`: what of the vault's spares, and of the folder itself if `folder`, is kept. */
+export interface KeepSettings {
+  readonly last: number;
+  readonly everySteps?: number;
+  readonly everyMs?: number;
+  readonly best?: { readonly count: number; readonly metric: string; readonly mode: 'min' | 'max' };
+  readonly withinMs?: number;
+  readonly bytes?: number;
+  readonly folder: boolean;
+  readonly quarantine: { readonly last: number; readonly withinMs: number; readonly bytes?: number };
+}
+
 /** All that a run needs and no decision rests on. Paths absolute, times in ms, sizes in bytes. */
 export interface Settings {
   readonly stateDir: string;
@@ -43,11 +55,14 @@ export interface Settings {
     readonly verify: 'auto' | 'deep' | 'shallow';
     readonly include: readonly string[];
     readonly clean: readonly string[];
+    readonly keep: KeepSettings;
   };
   /** `--resume-args` goes before `args`. `{path}` and `{step}` in arguments and values stand for the checkpoint; replaced one argument at a time. */
   readonly resume: {
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
+    /** A layout whose framework's way of resuming is taken where nothing else is said; `auto`: that of the folder. */
+    readonly preset?: string;
     /** Arguments of the command, and what each becomes when there is a checkpoint. */
     readonly replace: Readonly<Record<string, string>>;
   };
@@ -88,6 +103,7 @@ export function resolvePolicy(config: Config, flags: RunFlags = {}): Policy {
     health: {
       nonFinite: health?.nonFinite ?? defaults.health.nonFinite,
       spike: health?.spike ?? defaults.health.spike,
+      notResumed: health?.notResumed ?? defaults.health.notResumed,
     },
     stop: {
       signal: stop?.signal ?? defaults.stop.signal,
@@ -120,8 +136,14 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       verify: checkpoints?.verify ?? defaults.checkpoints.verify,
       include: checkpoints?.include ?? [],
       clean: checkpoints?.clean ?? [],
+      keep: resolveKeep(checkpoints?.keep),
     },
-    resume: { args: resume?.args ?? [], env: resume?.env ?? {}, replace: resume?.replace ?? {} },
+    resume: {
+      args: resume?.args ?? [],
+      env: resume?.env ?? {},
+      replace: resume?.replace ?? {},
+      ...(resume?.preset !== undefined && { preset: resume.preset }),
+    },
     heartbeat: {
       files: heartbeat?.files ?? [],
       ...(heartbeat?.pattern !== undefined && { pattern: heartbeat.pattern }),
@@ -131,6 +153,29 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       runBytes: logs?.keep?.run ?? defaults.logs.runBytes,
       attempts: logs?.keep?.attempts ?? defaults.logs.attempts,
       ...(logs?.dir !== undefined && { dir: logs.dir }),
+    },
+  };
+}
+
+/** `checkpoints.keep` over the defaults; a best is kept where `best` or `metric` asks for it. */
+export function resolveKeep(keep: NonNullable<Config['checkpoints']>['keep']): KeepSettings {
+  const usual = defaults.checkpoints.keep;
+  const { every, everyTime, best, metric, mode, within, bytes, quarantine } = keep ?? {};
+  const wantsBest = best !== undefined || metric !== undefined;
+  return {
+    last: keep?.last ?? usual.last,
+    folder: keep?.folder ?? usual.folder,
+    ...(every !== undefined && { everySteps: every }),
+    ...(everyTime !== undefined && { everyMs: everyTime }),
+    ...(wantsBest && {
+      best: { count: best ?? 1, metric: metric ?? usual.metric, mode: mode ?? usual.mode },
+    }),
+    ...(within !== undefined && { withinMs: within }),
+    ...(bytes !== undefined && { bytes }),
+    quarantine: {
+      last: quarantine?.last ?? usual.quarantine.last,
+      withinMs: quarantine?.within ?? usual.quarantine.withinMs,
+      ...(quarantine?.bytes !== undefined && { bytes: quarantine.bytes }),
     },
   };
 }

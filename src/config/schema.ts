@@ -46,6 +46,15 @@ const duration = (leastMs = 0): z.ZodPipe<typeof durationText, z.ZodTransform<nu
     return z.NEVER;
   });
 
+const ageError = "must be an age such as '12h' or '30d', or a number of seconds, up to 100 years";
+/** How old something may become: no timer holds it, so it may be longer than a {@link duration}. Becomes milliseconds. */
+const age = z.union([z.string(), z.number()], { error: ageError }).transform((value, context) => {
+  const ms = parseDuration(value);
+  if (ms !== undefined && ms <= 100 * 365 * 86_400_000) return ms;
+  context.addIssue({ code: 'custom', message: ageError });
+  return z.NEVER;
+});
+
 const autoOrDuration = z.union([z.literal('auto'), duration(1)], {
   error: `must be "auto", or ${durationError.slice(8)}`,
 });
@@ -145,7 +154,11 @@ export const configSchema = z.strictObject(
       .optional(),
     health: z
       .strictObject(
-        { spike: oneOf(['warn', 'rollback']).optional(), nonFinite: oneOf(['rollback', 'warn']).optional() },
+        {
+          spike: oneOf(['warn', 'rollback']).optional(),
+          nonFinite: oneOf(['rollback', 'warn']).optional(),
+          notResumed: oneOf(['stop', 'warn']).optional(),
+        },
         table,
       )
       .optional(),
@@ -160,7 +173,28 @@ export const configSchema = z.strictObject(
           verify: oneOf(['auto', 'deep', 'shallow']).optional(),
           include: texts.optional(),
           clean: texts.optional(),
-          keep: z.strictObject({ last: count(2, 1_000_000).optional() }, table).optional(),
+          keep: z
+            .strictObject(
+              {
+                last: count(2, 1_000_000).optional(),
+                every: count(1, 1_000_000_000).optional(),
+                everyTime: age.refine((ms) => ms > 0, { error: 'must be longer than nothing' }).optional(),
+                best: count(1, 1_000_000).optional(),
+                metric: text.optional(),
+                mode: oneOf(['min', 'max']).optional(),
+                within: age.optional(),
+                bytes: size.optional(),
+                folder: flag.optional(),
+                quarantine: z
+                  .strictObject(
+                    { last: count(0, 1_000_000).optional(), within: age.optional(), bytes: size.optional() },
+                    table,
+                  )
+                  .optional(),
+              },
+              table,
+            )
+            .optional(),
           vault: text.optional(),
         },
         table,
@@ -170,6 +204,7 @@ export const configSchema = z.strictObject(
       .strictObject(
         {
           args: z.array(text, { error: resumeArgsError }).optional(),
+          preset: text.optional(),
           env: z.record(text, z.string({ error: 'must be a text' }), table).optional(),
           replace: z.record(text, z.string({ error: 'must be a text' }), table).optional(),
         },

@@ -2,6 +2,7 @@ import type { Failure } from '../failure/types.js';
 import { exitStatus } from '../util/result.js';
 import { formatCount } from '../util/text.js';
 import { unreachable } from '../util/unreachable.js';
+import type { CheckpointFact } from './checkpoint.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
 import { nextAttempt, noteAttempt, notePoison } from './ledger.js';
 import { end, endedByRequest } from './end.js';
@@ -57,7 +58,9 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
       if (finishedAnyway(event)) return inspectSuccess(ledger);
       return inspectFailure(ledger, event, failureOfStop(cause));
     case 'unhealthy':
-      return inspectFailure(ledger, event, failureOfStop(cause), cause.finding.step);
+      return inspectFailure(ledger, event, failureOfStop(cause), { badStep: cause.finding.step });
+    case 'not-resumed':
+      return inspectFailure(ledger, event, failureOfStop(cause), { missed: cause.from });
     default:
       return unreachable(cause);
   }
@@ -111,7 +114,12 @@ function endPreempted(ledger: Ledger, event: Exited): Step {
 }
 
 /** What was saved up to the end of the attempt decides about the budget, so the folder is looked at first. */
-function inspectFailure(ledger: Ledger, event: Exited, failure: Failure, badStep?: number): Step {
+function inspectFailure(
+  ledger: Ledger,
+  event: Exited,
+  failure: Failure,
+  { badStep, missed }: { badStep?: number | undefined; missed?: CheckpointFact } = {},
+): Step {
   const { kind, reason, advice, evidence, fingerprint, ruled } = failure;
   const step = event.summary.lastStep;
   // where it went bad is not known better than that it had at its last step
@@ -130,6 +138,7 @@ function inspectFailure(ledger: Ledger, event: Exited, failure: Failure, badStep
     ...(fingerprint !== undefined && { fingerprint }),
     ...(step !== undefined && { step }),
     ...(bad !== undefined && { badStep: bad }),
+    ...(missed && { missed }),
     ...(ruled !== undefined && { ruled }),
   };
   return {

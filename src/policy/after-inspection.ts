@@ -16,6 +16,7 @@ import {
 } from './ledger.js';
 import { end } from './end.js';
 import { advance, afterDelay, giveUp, tryFolderAgain } from './next.js';
+import { undoSaves } from './not-resumed.js';
 import type { Policy } from './policy.js';
 import { chooseRollback, type RollbackChoice } from './rollback-choice.js';
 import type { FailureRecord, Ledger, Next, Poisoned, State } from './state.js';
@@ -32,12 +33,9 @@ export function afterInspection(policy: Policy, state: Inspecting, event: Inspec
       const open = openFailure(state.ledger);
       const ledger = noteCheckpoints(state.ledger, sound(event.checkpoints, openCharge(state.ledger)));
       const checked = state.after === 'backoff' && open !== undefined;
-      return goOn(
-        policy,
-        ledger,
-        event,
-        checked ? { type: 'check-host', after: open.kind } : { type: 'launch' },
-      );
+      // an attempt that cannot save is time lost: it waits as after a failure of the disk
+      const unchecked: Next = event.lacks === undefined ? { type: 'launch' } : { type: 'check-host', after: 'storage' }; // prettier-ignore
+      return goOn(policy, ledger, event, checked ? { type: 'check-host', after: open.kind } : unchecked);
     }
     case 'success':
       return conclude(state.ledger, event);
@@ -64,7 +62,9 @@ export function afterInspectionFailed(
 
 /** Exit 0 proves the last checkpoint. */
 function conclude(ledger: Ledger, event: Inspected): Step {
-  const newest = event.checkpoints.findLast((checkpoint) => isUsable(checkpoint.standing) && checkpoint.ours);
+  const newest = event.checkpoints.findLast(
+    (checkpoint) => isUsable(checkpoint.standing) && checkpoint.ours && !checkpoint.spare,
+  );
   const { state, effects } = end(noteCheckpoints(ledger, event.checkpoints), {
     outcome: 'completed',
     reason: 'completed',
@@ -81,7 +81,9 @@ function judgeFailure(policy: Policy, before: Ledger, failure: FailureRecord, ev
   const further = noteCheckpoints(before, sound(event.checkpoints, failure));
   const { ledger, verdict } = decide(policy, further, failure, event);
   if (verdict.type === 'give-up') {
-    const { state, effects } = giveUp(ledger, verdict.words, event);
+    const { state, effects } = failure.missed
+      ? undoSaves(policy, ledger, failure.missed, event, verdict.words)
+      : giveUp(ledger, verdict.words, event);
     return { state, effects: [...taint(event.checkpoints, failure), ...effects] };
   }
   const delayMs = backoffMs(policy.backoff, ledger.backoffs, event.jitter);
@@ -119,7 +121,7 @@ function sound(
 ): readonly CheckpointFact[] {
   const bad = failure?.badStep;
   if (bad !== undefined) return checkpoints.filter((checkpoint) => stepOf(checkpoint) < bad);
-  return failure?.kind === 'numeric' ? [] : checkpoints;
+  return failure?.kind === 'numeric' || failure?.kind === 'not-resumed' ? [] : checkpoints;
 }
 
 function taint(checkpoints: readonly CheckpointFact[], failure: Poisoned | undefined): readonly Effect[] {

@@ -34,3 +34,10 @@ export function isFurther(a: CheckpointFact, b: CheckpointFact | undefined): boo
 
 /** Standings from which training may go on. */
 export const isUsable = (standing: Standing): boolean => standing === 'verified' || standing === 'safe';
+
+/**
+ * What the next save is likely to need, bytes: as much as the newest good one; undefined: nobody knows.
+ * @param checkpoints oldest first
+ */
+export const nextSaveBytes = (checkpoints: readonly CheckpointFact[]): number | undefined =>
+  checkpoints.findLast(({ standing }) => isUsable(standing))?.sizeBytes;

@@ -7,6 +7,7 @@ export interface ProgressSummary {
   readonly heartbeats: number;
   readonly firstStep?: number;
   readonly lastStep?: number;
+  readonly firstEpoch?: number;
   readonly totalSteps?: number;
   readonly loss?: number;
   /** The first step at which the training was seen to be unhealthy. */
@@ -49,6 +50,8 @@ export type Event = Instant &
         readonly guessed: boolean;
         /** What the framework would stumble over though the checkpoints are good, in words. */
         readonly disorder?: string;
+        /** What the next attempt could not save for, in words: `1.2 GiB of free space for …`. */
+        readonly lacks?: string;
         readonly jitter: number;
       }
     | { readonly type: 'inspection-failed'; readonly reason: string; readonly jitter: number }

@@ -18,10 +18,13 @@ export function exitCodeOf(outcome: Outcome, failure: FailureRecord | undefined)
       if (!failure) return 1;
       if (failure.kind === 'hang') return giveUpOnHang;
       // the signal that ended a training gone bad was ours; 143 would say that a person stopped it
-      if (failure.kind === 'numeric' && failure.exit.type === 'signal') return 1;
+      if (isStoppedByUs(failure) && failure.exit.type === 'signal') return 1;
       return trainingCode(failure.exit) || 1;
   }
 }
+
+const isStoppedByUs = ({ kind, missed }: FailureRecord): boolean =>
+  kind === 'numeric' || missed !== undefined;
 
 function trainingCode(exit: Exit): number {
   switch (exit.type) {

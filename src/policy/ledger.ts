@@ -3,6 +3,7 @@ import type { Instant } from '../progress/types.js';
 import { type CheckpointFact, isFurther, isUsable } from './checkpoint.js';
 import type { ProgressSummary } from './event.js';
 import type { FailureRecord, Ledger, Poisoned } from './state.js';
+import { learn } from './timing.js';
 
 /** Kept in the state; the journal has all. */
 const failuresKept = 50;
@@ -47,7 +48,8 @@ export const nextAttempt = ({ lastLaunched }: Ledger): number =>
 
 /** Takes note of the checkpoints that are there. One further than any attempt had refills the retry budget. */
 export function noteCheckpoints(ledger: Ledger, checkpoints: readonly CheckpointFact[]): Ledger {
-  const newest = checkpoints.findLast((checkpoint) => isUsable(checkpoint.standing));
+  // what lies in the vault only may be of another run, and was no news when it was taken
+  const newest = checkpoints.findLast((checkpoint) => isUsable(checkpoint.standing) && !checkpoint.spare);
   if (!newest) return ledger;
   const { mayBeginAnew: _begun, ...rest } = ledger;
   const known: Ledger = { ...rest, everVerified: true };
@@ -179,6 +181,12 @@ export function noteFirstProgress(
   };
 }
 
+/** A low step does not tell any more that the training began anew. */
+export const noteRestartingSteps = (ledger: Ledger): Ledger => ({
+  ...ledger,
+  timing: { ...ledger.timing, stepsRestart: true },
+});
+
 /** An attempt is over: its times are learned, its training time is counted. */
 export function noteAttempt(
   before: Ledger,
@@ -188,24 +196,9 @@ export function noteAttempt(
   const progressed = summary.startMs !== undefined;
   // it may have ended before its first progress was told, or while nobody watched
   const ledger = progressed ? noteFirstProgress(before, summary, resume) : before;
-  const longer = (a: number | undefined, b: number | undefined): number | undefined =>
-    a === undefined ? b : b === undefined ? a : Math.max(a, b);
-  const { timing } = ledger;
-  const longestIntervalMs = longer(timing.longestIntervalMs, summary.longestIntervalMs);
-  const longestStartMs = longer(timing.longestStartMs, summary.startMs);
-  const longestPhaseMs = { ...timing.longestPhaseMs };
-  for (const phase of ['startup', 'train', 'eval', 'checkpoint'] as const) {
-    const longest = longer(longestPhaseMs[phase], summary.longestPhaseMs[phase]);
-    if (longest !== undefined) longestPhaseMs[phase] = longest;
-  }
   return {
     ...ledger,
-    timing: {
-      everProgressed: timing.everProgressed,
-      longestPhaseMs,
-      ...(longestIntervalMs !== undefined && { longestIntervalMs }),
-      ...(longestStartMs !== undefined && { longestStartMs }),
-    },
+    timing: learn(ledger.timing, summary, resume),
     freePreemptions: progressed ? 0 : ledger.freePreemptions,
     // an attempt that made no step leaves the question of what was lost to the next one that does
     ...(summary.lastStep === undefined ? {} : { lastAttempt: asJson(summary) }),

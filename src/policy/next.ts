@@ -58,6 +58,8 @@ export function advance(ledger: Ledger, next: Next, resume: CheckpointFact | und
         },
         effects: [{ type: 'wait', delayMs: next.delayMs }],
       };
+    case 'give-up':
+      return giveUp(ledger, next.why, now);
     default:
       return unreachable(next);
   }
@@ -82,6 +84,9 @@ export function rollbackFailed(
   event: Extract<Event, { type: 'rollback-failed' }>,
 ): Step {
   if (state.stop !== undefined) return endedByRequest(state.ledger, state.stop, event.at);
+  // nothing is launched after it: the next start of the run finishes it
+  if (state.next.type === 'give-up')
+    return giveUp(state.ledger, `${state.next.why}; and the rollback failed: ${event.reason}`, event);
   return tryFolderAgain(policy, state.ledger, `the rollback failed: ${event.reason}`, event, 0.5);
 }
 

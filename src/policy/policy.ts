@@ -32,7 +32,12 @@ export interface Policy {
     readonly jitter: number;
   };
   readonly silence: SilenceSettings;
-  readonly health: { readonly nonFinite: 'rollback' | 'warn'; readonly spike: 'rollback' | 'warn' };
+  readonly health: {
+    readonly nonFinite: 'rollback' | 'warn';
+    readonly spike: 'rollback' | 'warn';
+    /** What becomes of an attempt that began anew though it was to resume. Old journals have none: `stop`. */
+    readonly notResumed?: 'stop' | 'warn';
+  };
   readonly stop: { readonly signal: string; readonly graceMs: number };
   readonly provenAfterMs: number;
   readonly rules: readonly FailureRule[];

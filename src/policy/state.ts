@@ -17,6 +17,8 @@ export interface FailureRecord {
   readonly exit: Exit;
   /** The first step at which the training was seen to be unhealthy (numeric). */
   readonly badStep?: number;
+  /** The attempt began anew instead of going on from this checkpoint. */
+  readonly missed?: CheckpointFact;
   readonly ruled?: NonNullable<Failure['ruled']>;
   /** In words: `retry 1 of 3`, `gave up: …`. Empty until decided. */
   readonly action: string;
@@ -83,7 +85,9 @@ export type StopCause =
       readonly silentMs: number;
       readonly basis: string;
     }
-  | { readonly type: 'unhealthy'; readonly finding: HealthFinding };
+  | { readonly type: 'unhealthy'; readonly finding: HealthFinding }
+  /** It began anew instead of going on from this checkpoint. */
+  | { readonly type: 'not-resumed'; readonly finding: HealthFinding; readonly from: CheckpointFact };
 
 export type Outcome = 'completed' | 'failed' | 'stopped' | 'preempted';
 
@@ -98,7 +102,9 @@ interface AttemptData {
 export type Next =
   | { readonly type: 'launch' }
   | { readonly type: 'check-host'; readonly after: FailureKind }
-  | { readonly type: 'back-off'; readonly delayMs: number };
+  | { readonly type: 'back-off'; readonly delayMs: number }
+  /** The run ends; `why` in words. */
+  | { readonly type: 'give-up'; readonly why: string };
 
 /** A process that cannot be killed (state D), and where in the kernel it waits. */
 export interface Stuck {

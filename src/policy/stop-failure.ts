@@ -4,7 +4,9 @@ import { unreachable } from '../util/unreachable.js';
 import type { StopCause } from './state.js';
 
 /** Why an attempt failed that we stopped ourselves: it is judged by that, never by its exit status. */
-export function failureOfStop(cause: Extract<StopCause, { type: 'hang' | 'unhealthy' }>): Failure {
+export function failureOfStop(
+  cause: Extract<StopCause, { type: 'hang' | 'unhealthy' | 'not-resumed' }>,
+): Failure {
   switch (cause.type) {
     case 'hang': {
       const silence = formatDuration(cause.silentMs);
@@ -20,6 +22,17 @@ export function failureOfStop(cause: Extract<StopCause, { type: 'hang' | 'unheal
         evidence: [{ text: cause.finding.reason, source: 'heartbeats' }],
         confidence: 0.95,
       };
+    case 'not-resumed': {
+      const { reason, advice } = cause.finding;
+      const evidence = [{ text: reason, source: 'heartbeats' }];
+      return {
+        kind: 'not-resumed',
+        reason,
+        evidence,
+        confidence: 0.9,
+        ...(advice !== undefined && { advice }),
+      };
+    }
     default:
       return unreachable(cause);
   }

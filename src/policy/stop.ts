@@ -3,7 +3,7 @@ import { formatDuration } from '../util/duration.js';
 import { unreachable } from '../util/unreachable.js';
 import { end, endedByRequest } from './end.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
-import { noteFailure, notePoison } from './ledger.js';
+import { noteFailure, notePoison, noteRestartingSteps } from './ledger.js';
 import type { Policy } from './policy.js';
 import type { Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
@@ -69,10 +69,8 @@ export function adoptAgain(
     return { state: { ...running, stopBegun: true }, effects: [adopt] };
   }
   const stopping = stopWorker(policy, running, cause, now);
-  return {
-    state: { ...stopping.state, forced },
-    effects: [adopt, ...stopping.effects, ...(forced ? [{ type: 'kill-worker' as const }] : [])],
-  };
+  const hurry = forced && !stopping.state.forced ? [{ type: 'kill-worker' as const }] : [];
+  return { state: { ...stopping.state, forced }, effects: [adopt, ...stopping.effects, ...hurry] };
 }
 
 /** A stop was asked for while the checkpoint folder is looked at, and no worker lives. */
@@ -108,10 +106,14 @@ export function watchWorker(
   switch (event.type) {
     case 'unhealthy': {
       const { finding } = event;
+      if (finding.kind === 'not-resumed' && state.resume && policy.health.notResumed !== 'warn')
+        return stopWorker(policy, state, { type: 'not-resumed', finding, from: state.resume }, event);
+      const counted = finding.kind === 'step-went-back' ? noteRestartingSteps(state.ledger) : state.ledger;
       const wish = finding.kind === 'loss-spike' ? policy.health.spike : policy.health.nonFinite;
-      const acts = wish === 'rollback' && finding.kind !== 'step-went-back';
-      if (acts) return stopWorker(policy, state, { type: 'unhealthy', finding }, event);
-      return { state: { ...state, warning: finding.reason }, effects: [] };
+      const isBad = finding.kind !== 'step-went-back' && finding.kind !== 'not-resumed';
+      if (isBad && wish === 'rollback')
+        return stopWorker(policy, state, { type: 'unhealthy', finding }, event);
+      return { state: { ...state, ledger: counted, warning: finding.reason }, effects: [] };
     }
     case 'silence-warning':
       return {
@@ -141,26 +143,30 @@ function stopWorker(
 ): Step & { readonly state: Stopping } {
   const { ledger, pid, resume, stuck, stopAtCheckpoint } = state;
   const interrupt = cause.type === 'person' && cause.by === 'interrupt';
+  // a script that saves when it is asked to stop would save its new beginning over the old training
+  const atOnce = cause.type === 'not-resumed';
   return {
     state: {
       name: 'stopping',
       pid,
       since: { at: now.at, mono: now.mono },
       cause,
-      forced: false,
+      forced: atOnce,
       ledger,
       ...(resume && { resume }),
       ...(stuck && { stuck }),
       ...(stopAtCheckpoint && { stopAtCheckpoint }),
     },
     effects: [
-      {
-        type: 'stop-worker',
-        signal: interrupt ? 'SIGINT' : policy.stop.signal,
-        graceMs: graceOf(policy, ledger),
-        dumpStacks: cause.type === 'hang',
-        preempted: cause.type === 'preempted' && cause.warned,
-      },
+      atOnce
+        ? { type: 'kill-worker' }
+        : {
+            type: 'stop-worker',
+            signal: interrupt ? 'SIGINT' : policy.stop.signal,
+            graceMs: graceOf(policy, ledger),
+            dumpStacks: cause.type === 'hang',
+            preempted: cause.type === 'preempted' && cause.warned,
+          },
     ],
   };
 }

@@ -13,7 +13,7 @@ import {
 } from './ledger.js';
 import { giveUp, launch, rolledBack, rollbackFailed } from './next.js';
 import type { Policy } from './policy.js';
-import type { State } from './state.js';
+import type { State, StopCause } from './state.js';
 import type { Step } from './step.js';
 import { adoptAgain, beginStop, hurryStop, stopInspecting, watchWorker } from './stop.js';
 
@@ -60,7 +60,7 @@ export function transition(policy: Policy, state: State, event: Event): Step {
     case 'checkpoint-verified':
       if (state.name !== 'running' && state.name !== 'stopping') return stay(state);
       // what is saved from a training that has gone bad is not getting further
-      if (state.name === 'stopping' && state.cause.type === 'unhealthy') return stay(state);
+      if (state.name === 'stopping' && isBad(state.cause)) return stay(state);
       return onCheckpoint(policy, state, event);
     case 'unhealthy':
     case 'silence-warning':
@@ -79,6 +79,8 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return unreachable(event);
   }
 }
+
+const isBad = ({ type }: StopCause): boolean => type === 'unhealthy' || type === 'not-resumed';
 
 /** Progress ends what was warned of. */
 function goesOn({ warning: _over, ...running }: Extract<State, { name: 'running' }>): State {

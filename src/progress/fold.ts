@@ -76,7 +76,8 @@ export function extend(progress: Progress, ms: number): Progress {
 
 /** What the heartbeats of an attempt came to. */
 export function summarize(progress: Progress): ProgressSummary {
-  const { firstStep, step, totalSteps, loss, startMs, lastProgressMono, longestIntervalMs } = progress;
+  const { firstStep, step, firstEpoch, totalSteps, loss, startMs, lastProgressMono, longestIntervalMs } =
+    progress;
   const trainMs =
     startMs === undefined || lastProgressMono === undefined
       ? undefined
@@ -86,6 +87,7 @@ export function summarize(progress: Progress): ProgressSummary {
     longestPhaseMs: progress.longestPhaseMs,
     ...(firstStep !== undefined && { firstStep }),
     ...(step !== undefined && { lastStep: step }),
+    ...(firstEpoch !== undefined && { firstEpoch }),
     ...(totalSteps !== undefined && { totalSteps }),
     ...(loss !== undefined && { loss }),
     ...(progress.unhealthy?.step !== undefined && { badStep: progress.unhealthy.step }),
@@ -110,6 +112,7 @@ function takeCounts(next: ProgressDraft, progress: Progress, heartbeat: Heartbea
   if (epoch !== undefined) {
     advanced = progress.epoch !== undefined && epoch > progress.epoch;
     next.epoch = epoch;
+    next.firstEpoch ??= epoch;
   }
   if (step !== undefined) {
     advanced ||= step > (progress.step ?? -1);

@@ -23,10 +23,12 @@ export interface Instant {
 
 /** What heartbeats say of the training's health. */
 export interface HealthFinding {
-  readonly kind: 'non-finite-loss' | 'non-finite-grad-norm' | 'loss-spike' | 'step-went-back';
+  readonly kind: 'non-finite-loss' | 'non-finite-grad-norm' | 'loss-spike' | 'step-went-back' | 'not-resumed';
   /** The first step at which it was seen. */
   readonly step?: number;
   readonly reason: string;
+  /** What a person may do about it. */
+  readonly advice?: string;
 }
 
 /**
@@ -48,6 +50,7 @@ export interface Progress {
   readonly maxStep?: number;
   readonly totalSteps?: number;
   readonly epoch?: number;
+  readonly firstEpoch?: number;
   /** The last finite training loss; NaN would not survive JSON, `badLosses` counts those. */
   readonly loss?: number;
   readonly phase?: Phase;
@@ -76,11 +79,15 @@ export interface Progress {
   readonly wentBack?: HealthFinding;
 }
 
-/** What earlier attempts taught about how long things take in this run, ms. */
+/** What earlier attempts taught about this run: how long things take, in ms, and how its steps are counted. */
 export interface TimingHistory {
   readonly everProgressed: boolean;
   readonly longestIntervalMs?: number;
   readonly longestStartMs?: number;
+  /** Steps are counted anew, each epoch or each launch: a low step is no sign of a new beginning. */
+  readonly stepsRestart?: true;
+  /** The earliest epoch that an attempt began with. */
+  readonly firstEpoch?: number;
   readonly longestPhaseMs: Readonly<Partial<Record<Phase, number>>>;
 }
 

@@ -1,4 +1,6 @@
+import path from 'node:path';
 import type { Exit } from '../failure/types.js';
+import type { CheckpointFact } from '../policy/checkpoint.js';
 import type { State } from '../policy/state.js';
 import type { Happening } from '../supervisor/parts.js';
 import { formatDuration } from '../util/duration.js';
@@ -44,7 +46,10 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
       say('start', `run ${telling.run} · attempt ${attempt} · ${telling.command}`);
       if (after.ledger.launched === 1) say('detail', telling.checkpoints);
       if (after.resume)
-        say('detail', `resumes from ${after.resume.id}${atStep(after.resume.step ?? after.resume.number)}`);
+        say(
+          'detail',
+          `resumes from ${nameOf(after.resume)}${atStep(after.resume.step ?? after.resume.number)}`,
+        );
       break;
     }
     case 'adopted': {
@@ -144,11 +149,16 @@ function startedAgain(before: Extract<State, { name: 'ended' }>): string {
 function rolledBack(state: Extract<State, { name: 'rolling-back' }>, quarantined: readonly string[]): string {
   const moved =
     quarantined.length === 0 ? 'nothing had to be moved' : `quarantined: ${quarantined.join(', ')}`;
-  const to = state.target
-    ? `rolled back to ${state.target.id}${atStep(state.target.step ?? state.target.number)} (${state.target.standing})`
+  const { target } = state;
+  const from = target?.spare ? ', which was put back out of the vault' : '';
+  const to = target
+    ? `rolled back to ${nameOf(target)}${atStep(target.step ?? target.number)} (${target.standing})${from}`
     : 'no good checkpoint is left: training starts from the beginning';
   return `${to}; ${state.reason}; ${moved}`;
 }
+
+/** As it is called in the checkpoint folder. */
+const nameOf = ({ id, path: place, spare }: CheckpointFact): string => (spare ? path.basename(place) : id);
 
 const atStep = (step: number | undefined): string =>
   step === undefined ? '' : ` at step ${formatCount(step)}`;

@@ -7,7 +7,10 @@ export interface RunSettings {
   readonly command: readonly string[];
   readonly engine: 'local' | 'slurm' | 'ray';
   readonly maxRetries: number;
+  /** The first, where there are several. */
   readonly checkpointDir?: string;
+  /** As they were named, absolute, globs among them; where more than one folder may be meant. */
+  readonly checkpointDirs?: readonly string[];
   readonly layout?: string;
   readonly guessed?: boolean;
   /** `--vault`, where one was named. */

@@ -36,8 +36,9 @@ const mostPartialLooks = 5;
 export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): CheckpointWatch | undefined {
   const { store, clock, scanEveryMs, settleMs } = loop.parts;
   if (!store) return undefined;
-  let closed = false;
+  const closing = new AbortController();
   let scanning: Promise<void> | undefined;
+  let keeping: Promise<void> | undefined;
   let cancelTimer: (() => void) | undefined;
   let dueMono = Number.POSITIVE_INFINITY;
   let signature = '';
@@ -55,6 +56,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
     const found = await store?.inspect({
       live: true,
       budgetMs: loop.parts.verifyBudgetMs,
+      signal: closing.signal,
       ...(step !== undefined && { step }),
     });
     if (found?.ok) await take(found.value.checkpoints);
@@ -64,13 +66,15 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
   }
 
   async function take(checkpoints: readonly CheckpointFact[]): Promise<void> {
-    const now = checkpoints.map((c) => `${c.id}:${c.sizeBytes}:${c.modifiedAt}`).join('\n');
+    // what the vault keeps is nothing that the worker did
+    const live = checkpoints.filter((c) => !c.spare);
+    const now = live.map((c) => `${c.id}:${c.sizeBytes}:${c.modifiedAt}`).join('\n');
     const first = scans++ === 0;
     if (!first && now !== signature) watcher.grew();
     partialLooks = now === signature ? partialLooks + 1 : 0;
     signature = now;
     loop.sawCheckpoints(checkpoints);
-    const last = checkpoints.findLast((c) => isUsable(c.standing));
+    const last = live.findLast((c) => isUsable(c.standing));
     const key = last && `${last.id}:${last.modifiedAt}`;
     if (last && key !== newest && last.ours) {
       newest = key;
@@ -78,9 +82,19 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
       loop.post({ type: 'checkpoint-verified', checkpoint: last, ...(!first && { fresh: true }) });
     }
     // what is still being written is looked at again once it may have settled
-    const partial = checkpoints.some((c) => c.standing === 'partial');
+    const partial = live.some((c) => c.standing === 'partial');
     if (partial && partialLooks < mostPartialLooks) schedule(settleMs);
     await credit();
+    keep();
+  }
+
+  /** In the background, one at a time: a copy may take minutes. */
+  function keep(): void {
+    if (keeping || closing.signal.aborted || !loop.parts.policy.rollbackEnabled) return;
+    keeping = store?.keep({ live: true, signal: closing.signal }).finally(() => {
+      keeping = undefined;
+    });
+    if (keeping) loop.keep(keeping);
   }
 
   async function credit(): Promise<void> {
@@ -97,7 +111,7 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
 
   function schedule(delayMs: number): void {
     const at = clock.mono() + delayMs;
-    if (closed || at >= dueMono) return;
+    if (closing.signal.aborted || at >= dueMono) return;
     dueMono = at;
     cancelTimer?.();
     cancelTimer = clock.after(delayMs, begin);
@@ -105,11 +119,11 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
 
   function begin(): void {
     dueMono = Number.POSITIVE_INFINITY;
-    if (!closed) loop.keep(look());
+    if (!closing.signal.aborted) loop.keep(look());
   }
 
   function look(): Promise<void> {
-    if (closed) return scanning ?? Promise.resolve();
+    if (closing.signal.aborted) return scanning ?? Promise.resolve();
     scanning ??= scan().finally(() => {
       scanning = undefined;
     });
@@ -124,10 +138,11 @@ export function watchCheckpoints(loop: Loop, watcher: CheckpointWatcher): Checkp
   return {
     look,
     async close() {
-      closed = true;
+      closing.abort();
       cancelTimer?.();
       unwatch();
       await scanning;
+      await keeping;
     },
   };
 }

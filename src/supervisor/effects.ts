@@ -1,6 +1,7 @@
 import type { Effect } from '../policy/effect.js';
 import { unreachable } from '../util/unreachable.js';
 import { adoptAttempt, startAttempt } from './attempt-watch.js';
+import type { CheckpointStore } from './ports.js';
 import type { Loop } from './supervise.js';
 
 /** How often the host is looked at again while something is waited for, ms. */
@@ -78,6 +79,7 @@ async function inspect(loop: Loop): Promise<void> {
     loop.post({ type: 'inspection-failed', reason: found.error.message, jitter });
     return;
   }
+  await keepNewest(loop, store);
   const { checkpoints, foreign, disorder } = found.value;
   if (checkpoints.length === 0 && foreign.length > 0) {
     const some = foreign.slice(0, 3).join(', ') + (foreign.length > 3 ? ', …' : '');
@@ -86,10 +88,21 @@ async function inspect(loop: Loop): Promise<void> {
     );
   }
   loop.sawCheckpoints(checkpoints);
+  const state = loop.state();
+  const launches = state.name === 'inspecting' && (state.after === 'start' || state.after === 'backoff');
+  const lacks = launches ? await loop.parts.checkHost(undefined, loop.saveBytes()) : undefined;
   loop.post({
     ...{ type: 'inspected', checkpoints, guessed: store.guessed, jitter },
+    ...(lacks !== undefined && { lacks }),
     ...(disorder !== undefined && { disorder }),
   });
+}
+
+/** What the last attempt saved faster than it could be copied, and what the next one may write over. */
+async function keepNewest(loop: Loop, store: CheckpointStore): Promise<void> {
+  const state = loop.state();
+  const goesOn = state.name === 'inspecting' && state.after !== 'success';
+  if (goesOn && loop.parts.policy.rollbackEnabled) await store.keep({ live: false, signal: loop.over });
 }
 
 async function rollBack(
@@ -112,7 +125,9 @@ async function rollBack(
 }
 
 async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host' }>): Promise<void> {
-  const waitingFor = await loop.parts.checkHost(effect.after);
+  // the vault's spare goes before an attempt has to wait for room
+  await loop.parts.store?.retain();
+  const waitingFor = await loop.parts.checkHost(effect.after, loop.saveBytes());
   if (waitingFor === undefined) {
     loop.post({ type: 'host-ready' });
     return;

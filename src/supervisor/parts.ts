@@ -60,6 +60,8 @@ export interface Parts {
   /** Checkpoints are in another folder than when the run was last at work. */
   readonly otherFolder: boolean;
   readonly classify: Classify;
+  /** What makes this training go on from a checkpoint, and what of that it was given, in words. */
+  resumeAdvice(): string;
   /** How often a folder is scanned at most when nothing calls for it, ms. */
   readonly scanEveryMs: number;
   /** How long verification may hold up an attempt, ms. */
@@ -80,6 +82,10 @@ export interface Parts {
   notice(text: string): void;
   /** A request left in the run folder, e.g. by `trainguard stop`. */
   takeStopRequest(): Promise<StopWish | undefined>;
-  /** What has to be waited for before a retry, in words; undefined: nothing. */
-  checkHost(after: FailureKind): Promise<string | undefined>;
+  /**
+   * What has to be waited for before an attempt, in words; undefined: nothing.
+   * @param after undefined: nothing failed, only the room for a checkpoint is looked at
+   * @param saveBytes what the next checkpoint is likely to need; undefined: nobody knows
+   */
+  checkHost(after: FailureKind | undefined, saveBytes: number | undefined): Promise<string | undefined>;
 }

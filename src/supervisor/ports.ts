@@ -127,19 +127,49 @@ export interface RollbackDone {
   readonly others: readonly string[];
 }
 
+/** Files and folders outside the checkpoint folder that a rollback puts in order, by absolute paths. */
+export interface RollbackExtra {
+  /** Copies that the vault keeps, put back; what lies in their place goes into quarantine. */
+  readonly puts: readonly { readonly from: string; readonly to: string }[];
+  /** What goes into quarantine and is not replaced. */
+  readonly moves: readonly string[];
+}
+
 export interface RollbackRequest {
   /** May be a spare: it is put back first. */
   readonly target?: string;
   /** Newest first; no spares. */
   readonly moves: readonly string[];
   readonly reason: string;
+  /** The transaction's name, where several folders share one. Done already, it is not done again. */
+  readonly tx?: string;
+  /** What besides checkpoints goes with them. */
+  readonly extra?: RollbackExtra;
   /** Called now and then while bytes are copied. */
   readonly onProgress?: (done: { readonly bytes: number; readonly of: number }) => void;
+}
+
+/** Something that retention keeps or removes. */
+export interface Prunable {
+  /** `spare`: in the vault; `transaction`: what a rollback moved away; `checkpoint`: in the folder. */
+  readonly kind: 'spare' | 'transaction' | 'checkpoint';
+  readonly id: string;
+  /** Why, in words: `one of the last 2`. */
+  readonly because: string;
+  /** What its removal frees; nothing for a hard link to what lies in the folder. */
+  readonly bytes: number;
+}
+
+export interface Pruned {
+  readonly keep: readonly Prunable[];
+  readonly drop: readonly Prunable[];
 }
 
 /** The checkpoint folder of a run, with its vault. */
 export interface CheckpointStore {
   readonly dir: string;
+  /** Every folder, where there are several; `dir` is the first. */
+  readonly dirs?: readonly string[] | undefined;
   /** The vault's folder; undefined where the store was opened for reading and there is none. */
   readonly vault: string | undefined;
   readonly layout: string;
@@ -155,10 +185,30 @@ export interface CheckpointStore {
     readonly live: boolean;
     readonly step?: number;
     readonly budgetMs: number;
+    /** Nobody waits for the answer any more: what was not begun is left, what was begun is broken off. */
+    readonly signal?: AbortSignal;
   }): Promise<Result<Inspection>>;
   /** Healthy time and steps that passed since the last call count for every verified checkpoint older than them. */
   credit(healthy: { readonly ms: number; readonly steps: number }): Promise<void>;
   mark(id: string, standing: Standing, why: string): Promise<Result<void>>;
+  /**
+   * Removes what retention lets go (CHECKPOINTS.md), as of the last look; more where the disk is nearly full, which is
+   * said. What cannot be removed is said and tried again the next time.
+   */
+  retain(): Promise<void>;
+  /**
+   * Removes what retention lets go, and says each.
+   * @param options folder: from the checkpoint folder too, not from the vault alone
+   */
+  prune(options: { readonly dryRun: boolean; readonly folder: boolean }): Promise<Result<Pruned>>;
+  /** A person says that it is to be kept, or no longer. A pinned checkpoint has a spare that stays. */
+  pin(id: string, on: boolean): Promise<Result<void>>;
+  /**
+   * Keeps in the vault what a rollback may need though the trainer removes it or writes over it, as of the last
+   * inspection, and drops what is no longer needed. It ends no run: what cannot be kept is told.
+   * @param options live: the worker is at work; signal: gives up what is being copied
+   */
+  keep(options: { readonly live: boolean; readonly signal?: AbortSignal }): Promise<void>;
   /** The journalled transaction of CHECKPOINTS.md. */
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>>;
   /** What {@link rollback} would do; changes nothing. */

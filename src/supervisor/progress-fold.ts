@@ -1,5 +1,6 @@
 import { extend, fold, noteLife, startProgress, summarize } from '../progress/fold.js';
 import { parseHeartbeats } from '../progress/heartbeat.js';
+import { notResumed } from '../progress/not-resumed.js';
 import type { HealthFinding, Progress } from '../progress/types.js';
 import type { Inheritance } from './parts.js';
 import type { LogOffsets } from './ports.js';
@@ -28,6 +29,7 @@ export function createProgressFold(loop: Loop, known?: Inheritance): ProgressFol
   let progress = known ? extend(known.progress, mono - known.mono) : startProgress({ ...now, mono });
   let told = { first: false, step: false };
   const findings = new Set<HealthFinding>();
+  let missed: HealthFinding | undefined;
 
   function tell(): void {
     const first = progress.lastProgressMono !== undefined;
@@ -35,14 +37,23 @@ export function createProgressFold(loop: Loop, known?: Inheritance): ProgressFol
     if ((first && !told.first) || (step && !told.step)) {
       loop.post({ type: 'progressed', summary: summarize(progress) });
     }
+    // what it was to go on from can be asked for before what is posted now is judged
+    if (step && !told.step) missed = beganAnew();
     told = { first, step };
-    for (const finding of [progress.unhealthy, progress.spike, progress.wentBack]) {
+    for (const finding of [progress.unhealthy, progress.spike, progress.wentBack, missed]) {
       if (!finding || findings.has(finding)) continue;
       // a spike is another object for each new one
       if (findings.size >= mostFindings) findings.clear();
       findings.add(finding);
       loop.post({ type: 'unhealthy', finding });
     }
+  }
+
+  function beganAnew(): HealthFinding | undefined {
+    const state = loop.state();
+    const resume = state.name === 'running' || state.name === 'starting' ? state.resume : undefined;
+    const finding = resume && notResumed(progress, resume, state.ledger.timing);
+    return finding && { ...finding, advice: loop.parts.resumeAdvice() };
   }
 
   /** Lines without a heartbeat came since the progress was last asked for: a flood of them must cost little. */

@@ -1,5 +1,5 @@
 import type { Effect } from '../policy/effect.js';
-import { isUsable } from '../policy/checkpoint.js';
+import { isUsable, nextSaveBytes } from '../policy/checkpoint.js';
 import type { Event, StopSource } from '../policy/event.js';
 import type { State } from '../policy/state.js';
 import { transition } from '../policy/transition.js';
@@ -24,11 +24,15 @@ export interface Loop {
   attempt: AttemptWatch | undefined;
   /** A rollback failed, perhaps half-way: it is finished forward before the folder is looked at again. */
   rollbackOpen: boolean;
+  /** Aborted when the run has ended: nobody waits for what is still being done. */
+  readonly over: AbortSignal;
   /** Work under way that must be over before the run ends; a rejection is a bug and ends the run. */
   keep(work: Promise<void>): void;
   /** Calls back once, unless the run ends first. */
   timer(delayMs: number, callback: () => void): void;
   sawCheckpoints(checkpoints: readonly CheckpointFact[]): void;
+  /** What the next checkpoint is likely to need, by the last look; undefined: nobody knows. */
+  saveBytes(): number | undefined;
   /** A checkpoint's standing was recorded. */
   marked(id: string, standing: CheckpointFact['standing']): void;
 }
@@ -76,6 +80,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
       reject(error instanceof Error ? error : new Error(String(error)));
     };
   });
+  const over = new AbortController();
   const recorder = createRecorder(parts);
   const loop: Loop = {
     parts,
@@ -84,6 +89,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
     state: () => state,
     attempt: undefined,
     rollbackOpen: false,
+    over: over.signal,
     keep(promise) {
       work.add(promise);
       promise.then(() => work.delete(promise), failWith);
@@ -97,10 +103,13 @@ export function supervise(parts: Parts, initial: State): Supervisor {
     },
     sawCheckpoints(seen) {
       lastSeen = seen;
-      const latest = seen.findLast((c) => isUsable(c.standing));
+      // what the folder holds is what a restart takes; the vault's own only where that is all there is
+      const usable = seen.filter((c) => isUsable(c.standing));
+      const latest = usable.findLast((c) => !c.spare) ?? usable.at(-1);
       const safe = seen.findLast((c) => c.standing === 'safe');
       checkpoints = { ...(latest && { latest }), ...(safe && { safe }) };
     },
+    saveBytes: () => nextSaveBytes(lastSeen),
     marked(id, standing) {
       loop.sawCheckpoints(lastSeen.map((one) => (one.id === id ? { ...one, standing } : one)));
     },
@@ -124,6 +133,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
         else refuse(effect);
       }
       if (state.name === 'ended') {
+        over.abort();
         loop.attempt?.close();
         for (const cancel of timers) cancel();
         await Promise.race([Promise.all(work).then(lastLook).then(persistEnd), hurried]);

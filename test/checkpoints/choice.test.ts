@@ -128,6 +128,24 @@ describe('discovery', () => {
     });
   }
 
+  test('the folder below the one that a flag names, where only that one holds checkpoints', async (t) => {
+    const cwd = scratch(t);
+    lay(cwd, {
+      'run/checkpoints/step-1.npz': npz(),
+      'both/checkpoints/step-1.npz': npz(),
+      'both/step-2.npz': npz(),
+    });
+    const found = (dir: string): ReturnType<typeof discoverCheckpointDir> =>
+      discoverCheckpointDir(['python', 't.py', '--work-dir', dir], cwd);
+    assert.deepEqual(await found('run'), {
+      dir: path.join(cwd, 'run', 'checkpoints'),
+      from: 'flag',
+      words: 'checkpoints/ in --work-dir of the command',
+    });
+    assert.equal((await found('both'))?.dir, path.join(cwd, 'both'));
+    assert.equal((await found('new'))?.dir, path.join(cwd, 'new'));
+  });
+
   test('a usual name only where it holds checkpoints', async (t) => {
     const cwd = scratch(t);
     mkdirSync(path.join(cwd, 'checkpoints'));

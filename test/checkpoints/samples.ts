@@ -94,7 +94,13 @@ export function safetensorsOf(tensors: Readonly<Record<string, number>>, data?: 
   const text = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text, data ?? noise(at)]);
+  return Buffer.concat([length, text, data ?? finite(noise(at))]);
+}
+
+/** The same as little-endian floats without NaN and infinities: no exponent has its highest bit set. */
+function finite(floats: Buffer): Buffer {
+  for (let i = 3; i < floats.length; i += 4) floats[i] = (floats[i] ?? 0) & 0x3f;
+  return floats;
 }
 
 /** A version 0 superblock that says `says` bytes, in a file of `size`. */

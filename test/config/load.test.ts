@@ -248,6 +248,10 @@ describe('says in one sentence what is wrong', () => {
     ['recovery.config.yaml', 'backoff: {\n  intial: 3 }\n', /recovery\.config\.yaml(, line 2)?: there is no key backoff\.intial/],
     ['recovery.config.toml', '[[failures]]\nmatch = { exitCodes = [1] }\n[[failures]]\nmatch = { exitCodes = [1] }\nkind = "bad"\n', /line 5: failures\[1\]\.kind must be "command" or .*, not "bad"\.$/],
     ['recovery.config.json', '{"logs": {"keep": {"attempt": "lots"}}}', /logs\.keep\.attempt must be a size such as '512MiB' or '1GiB', or a number of bytes, not "lots"\.$/],
+    ['recovery.config.json', '{"checkpoints": {"keep": {"last": 1}}}', /checkpoints\.keep\.last must be a whole number from 2 to 1000000, not 1\.$/],
+    ['recovery.config.json', '{"checkpoints": {"keep": {"within": "long"}}}', /checkpoints\.keep\.within must be an age such as '12h' or '30d', or a number of seconds, up to 100 years, not "long"\.$/],
+    ['recovery.config.json', '{"checkpoints": {"keep": {"everyTime": 0}}}', /checkpoints\.keep\.everyTime must be longer than nothing, not 0\.$/],
+    ['recovery.config.json', '{"checkpoints": {"keep": {"mode": "best"}}}', /checkpoints\.keep\.mode must be "min" or "max", not "best"\.$/],
     ['recovery.config.json', '[1]', /recovery\.config\.json must hold a table of settings\.$/],
     ['recovery.config.json', `{"name": ${JSON.stringify('x'.repeat(500))}}`, /not "x{50,60}….$/],
     // syntax

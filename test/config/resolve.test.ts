@@ -16,7 +16,7 @@ test('the policy without flags and configuration', () => {
     allowScratch: false,
     backoff: { initialMs: 10_000, factor: 2, maxMs: 300_000, jitter: 0.25 },
     silence: {},
-    health: { nonFinite: 'rollback', spike: 'warn' },
+    health: { nonFinite: 'rollback', spike: 'warn', notResumed: 'stop' },
     stop: { signal: 'SIGTERM', graceMs: 30_000 },
     provenAfterMs: 120_000,
     rules: [],
@@ -69,11 +69,31 @@ describe('settings', () => {
         verify: 'auto',
         include: [],
         clean: [],
+        keep: { last: 2, folder: false, quarantine: { last: 2, withinMs: 7 * 86_400_000 } },
       },
       resume: { args: [], env: {}, replace: {} },
       heartbeat: { files: [] },
       logs: { attemptBytes: 1024 ** 3, runBytes: 5 * 1024 ** 3, attempts: 10 },
     });
+  });
+
+  test('what is kept: each rule only where it was asked for', () => {
+    const keep = (config: Parameters<typeof resolveSettings>[0]): unknown =>
+      resolveSettings(config, {}, here).checkpoints.keep;
+    const quarantine = { last: 2, withinMs: 7 * 86_400_000 };
+    assert.deepEqual(keep({ checkpoints: { keep: { last: 5, every: 1000, everyTime: 60_000, within: 1, bytes: 7 } } }), {
+      ...{ last: 5, everySteps: 1000, everyMs: 60_000, withinMs: 1, bytes: 7, folder: false, quarantine },
+    }); // prettier-ignore
+    assert.deepEqual(keep({ checkpoints: { keep: { best: 3 } } }), {
+      ...{ last: 2, best: { count: 3, metric: 'loss', mode: 'min' }, folder: false, quarantine },
+    });
+    assert.deepEqual(
+      keep({ checkpoints: { keep: { metric: 'accuracy', mode: 'max', folder: true, quarantine: { last: 0, bytes: 1 } } } }), // prettier-ignore
+      {
+        ...{ last: 2, best: { count: 1, metric: 'accuracy', mode: 'max' }, folder: true },
+        quarantine: { ...quarantine, last: 0, bytes: 1 },
+      },
+    );
   });
 
   test("a flag's path is relative to the working directory", () => {

@@ -12,7 +12,7 @@ export const policy = (change: Partial<Policy> = {}): Policy => ({
   allowScratch: false,
   backoff: { initialMs: 10_000, factor: 2, maxMs: 300_000, jitter: 0.25 },
   silence: {},
-  health: { nonFinite: 'rollback', spike: 'warn' },
+  health: { nonFinite: 'rollback', spike: 'warn', notResumed: 'stop' },
   stop: { signal: 'SIGTERM', graceMs: 30_000 },
   provenAfterMs: 120_000,
   rules: [],

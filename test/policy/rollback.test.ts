@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isFurther } from '../../src/policy/checkpoint.js';
+import { isFurther, type CheckpointFact, type Standing } from '../../src/policy/checkpoint.js';
 import type { HealthFinding } from '../../src/progress/types.js';
 import { code, exception, failure, saved, savedWithoutStep, stepless, steps } from './kit.js';
 import { simulate, type Simulation } from './simulation.js';
@@ -247,6 +247,98 @@ describe('before an attempt', () => {
     sim.folder = [savedWithoutStep('ckpt.pt', 5000)];
     sim.start();
     assert.deepEqual(sim.launches[0]?.resume, { path: '/ckpts/ckpt.pt' });
+  });
+});
+
+describe('what the vault keeps of checkpoints that the trainer removed or wrote over', () => {
+  const spare = (step: number, standing: Standing = 'verified'): CheckpointFact =>
+    saved(step, standing, { id: `checkpoint-${step}@${step}`, spare: true });
+  /** A run that had a good checkpoint and failed; the folder then holds this. */
+  const failing = (
+    folder: readonly CheckpointFact[],
+    change: Parameters<typeof simulate>[0] = {},
+  ): Simulation => {
+    const sim = simulate(change);
+    sim.folder = [saved(20)];
+    sim.start();
+    sim.folder = [...folder];
+    sim.exit({ exit: code(9), failure: exception(), summary: steps(21, 45) });
+    return sim;
+  };
+  const rollback = (sim: Simulation): unknown => sim.effects.find((effect) => effect.type === 'roll-back');
+
+  it('is put back where the newest in the folder is damaged, and nothing of the vault is moved', () => {
+    const sim = failing([saved(20), spare(30), spare(40, 'corrupt'), saved(50, 'corrupt')]);
+    assert.deepEqual(rollback(sim), {
+      type: 'roll-back',
+      target: 'checkpoint-30@30',
+      moves: ['checkpoint-50'],
+      reason: 'checkpoint-50 is corrupt: cut off at byte 512',
+    });
+    assert.deepEqual(sim.launches[1]?.resume, { path: '/ckpts/checkpoint-30', step: 30 });
+  });
+
+  it('is put back where the folder is empty, which is said', () => {
+    const sim = failing([spare(30, 'safe'), spare(40)]);
+    assert.deepEqual(rollback(sim), {
+      type: 'roll-back',
+      target: 'checkpoint-40@40',
+      moves: [],
+      reason: 'no checkpoint is left in the folder; checkpoint-40@40 was kept in the vault',
+    });
+    assert.deepEqual(sim.lastFailure().rolledBackTo, { id: 'checkpoint-40@40', step: 40 });
+  });
+
+  it('is passed over as long as the newest in the folder is sound: a person may have removed what came after it', () => {
+    const sim = failing([saved(20), spare(30)]);
+    assert.deepEqual([rollback(sim), sim.launches[1]?.resume?.step], [undefined, 20]);
+  });
+
+  it('is gone back to from a bad step, a safe one before a verified one', () => {
+    const sim = simulate();
+    sim.start();
+    sim.folder = [spare(20, 'safe'), spare(40), saved(60), saved(80)];
+    sim.goBad(nan(55), steps(1, 81));
+    assert.deepEqual(
+      sim.effects.filter(({ type }) => type === 'roll-back').map((effect) => ({ ...effect, reason: '' })),
+      [
+        {
+          type: 'roll-back',
+          target: 'checkpoint-20@20',
+          moves: ['checkpoint-80', 'checkpoint-60'],
+          reason: '',
+        },
+      ],
+    );
+  });
+
+  it('of an earlier run is no reason to begin elsewhere than with nothing, nor after a training that completed', () => {
+    const fresh = simulate();
+    fresh.folder = [spare(40)];
+    fresh.start();
+    assert.deepEqual([rollback(fresh), fresh.launches[0]?.resume], [undefined, undefined]);
+
+    const done = simulate();
+    done.folder = [saved(20)];
+    done.start();
+    done.exit({ exit: code(0), failure: failure('success'), summary: steps(21, 40) });
+    done.folder = [spare(20), spare(40)];
+    done.start();
+    assert.deepEqual([rollback(done), done.launches[1]?.resume], [undefined, undefined]);
+  });
+
+  it('is left alone without rollback, and is not what exit 0 proves', () => {
+    const off = failing([spare(30)], { rollbackEnabled: false });
+    assert.equal(rollback(off), undefined);
+
+    const sim = simulate();
+    sim.start();
+    sim.folder = [saved(20), spare(40)];
+    sim.exit({ exit: code(0), failure: failure('success'), summary: steps(1, 40) });
+    assert.deepEqual(
+      sim.effects.filter(({ type }) => type === 'mark').map((effect) => 'id' in effect && effect.id),
+      ['checkpoint-20'],
+    );
   });
 });
 

@@ -132,6 +132,18 @@ export const states: Record<Variant, State> = {
     type: 'unhealthy',
     finding: { kind: 'non-finite-loss', step: 50, reason: 'the loss is NaN' },
   }),
+  'stopping/not-resumed': {
+    ...alive,
+    name: 'stopping',
+    pid: 7,
+    cause: {
+      type: 'not-resumed',
+      finding: { kind: 'not-resumed', step: 1, reason: 'it began at step 1' },
+      from: saved(40),
+    },
+    forced: true,
+    ledger: first,
+  },
   'ended/completed': ended('completed'),
   'ended/failed': ended('failed'),
   'ended/stopped': ended('stopped'),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import type { Exit, Failure } from '../../src/failure/types.js';
 import type { CheckpointFact } from '../../src/policy/checkpoint.js';
 import type { Effect } from '../../src/policy/effect.js';
@@ -80,7 +81,9 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
           sim.post({ type: 'rollback-failed', reason: sim.rollbackError });
           return;
         }
-        sim.folder = sim.folder.filter(({ id }) => !effect.moves.includes(id));
+        sim.folder = sim.folder
+          .filter(({ id }) => !effect.moves.includes(id))
+          .map((one) => (one.id === effect.target ? putBack(one) : one));
         sim.quarantined.push(...effect.moves);
         sim.post({ type: 'rolled-back', quarantined: effect.moves, tx: 'tx' });
         return;
@@ -192,4 +195,9 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
     },
   };
   return sim;
+}
+
+/** What was kept in the vault lies in the folder again, under its old name. */
+function putBack({ spare: _vault, ...fact }: CheckpointFact): CheckpointFact {
+  return { ...fact, id: path.posix.basename(fact.path) };
 }

@@ -239,6 +239,15 @@ export const table: Record<Variant, Row> = {
     'stop-requested': 'stopping/person',
     'stop-forced': 'stopping/unhealthy → kill-worker',
   },
+  'stopping/not-resumed': {
+    ...stopping,
+    started: 'stopping/not-resumed → adopt, kill-worker',
+    'checkpoint-verified': no,
+    exited: 'inspecting/failure → inspect',
+    'stop-requested': 'stopping/person forced',
+    // it was killed to begin with
+    'stop-forced': no,
+  },
   'ended/completed': { ...over, started: 'inspecting/start → inspect' },
   'ended/failed': { ...over, started: 'inspecting/start → inspect' },
   'ended/stopped': { ...over, started: 'inspecting/start → inspect' },

@@ -29,7 +29,7 @@ function answered<T>({
   assert.ok(value);
   if (value.ok) return;
   assert.match(value.error.message, /^cannot [^\n]+; [^\n]+$/);
-  assert.match(value.error.code ?? '', /^(ENOSPC|EIO|EROFS)$/);
+  assert.match(value.error.code ?? '', /^(ENOSPC|EIO|EACCES|EXDEV|EROFS)$/);
 }
 
 /** Nothing half-written is left, unless it could not be removed. */

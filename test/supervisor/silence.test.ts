@@ -73,6 +73,8 @@ function silentRun(scanMs: number): {
     layout: 'generic',
     guessed: false,
     recover: () => Promise.resolve(ok([])),
+    retain: () => Promise.resolve(),
+    prune: () => Promise.resolve({ ok: true, value: { keep: [], drop: [] } }),
     async inspect({ live }) {
       if (live) {
         scans++;
@@ -82,6 +84,8 @@ function silentRun(scanMs: number): {
     },
     credit: () => Promise.resolve(),
     mark: () => Promise.resolve(ok(undefined)),
+    pin: () => Promise.resolve(ok(undefined)),
+    keep: () => Promise.resolve(),
     rollback: () => Promise.resolve(ok({ tx: 'tx', moved: [], restored: [], others: [] })),
     plan: () => Promise.resolve(ok({ moves: [], restores: [], others: [] })),
     undo: () => Promise.resolve(ok({ tx: 'tx', moved: [], restored: [], others: [] })),
@@ -103,6 +107,7 @@ function silentRun(scanMs: number): {
         return Promise.resolve(ok(worker));
       },
     },
+    resumeAdvice: () => '',
     classify: () => ({ kind: 'killed', reason: 'killed', evidence: [], confidence: 1 }),
     scanEveryMs: 30_000,
     verifyBudgetMs: 0,

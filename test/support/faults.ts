@@ -3,13 +3,15 @@ import { constants } from 'node:fs';
 import { files } from '../../src/util/os/durable.js';
 
 /**
- * What may become of a change to the disk. `ENOSPC`, `EIO`, `EROFS`: that one call fails. `short write`: it takes half
+ * What may become of a change to the disk. `ENOSPC`, `EIO`, `EACCES`, `EXDEV`, `EROFS`: that one call fails. `short write`: it takes half
  * and says so. `disk full`, `disk read-only`: so it stays from that call on. `crash …`: from there on nothing more
  * reaches the disk.
  */
 export const faults = [
   'ENOSPC',
   'EIO',
+  'EACCES',
+  'EXDEV',
   'EROFS',
   'short write',
   'disk full',
@@ -32,9 +34,11 @@ export interface Outcome<T> {
 class Crash extends Error {}
 
 /** Changes made through a handle. */
-const byHandle = new Set<PropertyKey>(['write', 'truncate', 'sync', 'datasync']);
+const byHandle = new Set<PropertyKey>(['write', 'truncate', 'sync', 'datasync', 'utimes', 'chmod']);
 /** What needs room on the disk. */
-const needsRoom = new Set(['open', 'write', 'mkdir', 'rename', 'link', 'symlink']);
+const needsRoom = new Set(['open', 'write', 'mkdir', 'rename', 'link', 'symlink', 'copyFile']);
+/** What goes from one place to another, which may lie on another device. */
+const betweenPlaces = new Set(['rename', 'link', 'copyFile']);
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 
@@ -50,6 +54,7 @@ interface Plan {
 /** Whether a fault can hit such a call. */
 function canHit(fault: Fault, name: string): boolean {
   if (fault === 'short write' || fault === 'crash amid') return name === 'write';
+  if (fault === 'EXDEV') return betweenPlaces.has(name);
   return fault !== 'disk full' || needsRoom.has(name);
 }
 
@@ -64,6 +69,8 @@ async function change(plan: Plan, name: string, real: Call, args: unknown[]): Pr
   switch (fault) {
     case 'ENOSPC':
     case 'EIO':
+    case 'EACCES':
+    case 'EXDEV':
     case 'EROFS':
       throw failure(fault, name);
     case 'disk read-only':
@@ -101,14 +108,21 @@ function halfOf([bytes, offset = 0, length, position]: unknown[]): unknown[] {
   return [bytes, offset, Math.ceil(whole / 2), position];
 }
 
-/** Has every change to the disk go by `plan`, while there is one. @returns what ends that */
-function watch(plan: () => Plan | undefined): () => void {
+/** Calls `act` before each change to the disk, with its number from 1 on: to end the process there. */
+export function beforeEachChange(act: (nth: number, name: string) => void): void {
+  let changes = 0;
+  watch((name, call, args) => {
+    act(++changes, name);
+    return call(...args);
+  });
+}
+
+/** Has every change to the disk go by `change`. @returns what ends that */
+function watch(change: (name: string, call: Call, args: unknown[]) => Promise<unknown>): () => void {
   const by =
     (name: string, call: Call): Call =>
-    (...args) => {
-      const now = plan();
-      return now ? change(now, name, call, args) : call(...args);
-    };
+    (...args) =>
+      change(name, call, args);
   const watched = (handle: FileHandle): FileHandle =>
     new Proxy(handle, {
       get(target, key) {
@@ -140,15 +154,17 @@ export interface Case<S, T> extends Outcome<T> {
 /**
  * Has each change to the disk that `work` makes go wrong in each way, one at a time, each on a stage of its own, and
  * lets `check` look at what is left. The fault is over by then.
+ * @param stride only every so manieth change, another one for each fault; 1: all of them
  * @returns how many there were
  */
 export async function everyFault<S, T>(
   setUp: () => Promise<S>,
   work: (stage: S) => Promise<T>,
   check: (seen: Case<S, T>) => Promise<void>,
+  stride = 1,
 ): Promise<number> {
   let plan: Plan | undefined;
-  const unwatch = watch(() => plan);
+  const unwatch = watch((name, call, args) => (plan ? change(plan, name, call, args) : call(...args)));
   const play = async (
     stage: S,
     nth: number,
@@ -168,9 +184,9 @@ export async function everyFault<S, T>(
     const { calls, error } = await play(await setUp(), Infinity, 'EIO');
     if (error !== undefined) throw new Error('it fails even when nothing goes wrong', { cause: error });
     let cases = 0;
-    for (const fault of faults) {
+    for (const [number, fault] of faults.entries()) {
       for (const [index, call] of calls.entries()) {
-        if (!canHit(fault, call)) continue;
+        if (!canHit(fault, call) || (index + number) % stride !== 0) continue;
         const stage = await setUp();
         const name = `${fault} at ${index + 1} (${call})`;
         try {

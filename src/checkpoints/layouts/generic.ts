@@ -1,5 +1,5 @@
 import type { Stamp } from '../../util/os/dir-walk.js';
-import { hasCheckpointWord, hasLoneWord, isData, isExtra, orderingRun, orderWordOf, parseName, type ParsedName } from './names.js'; // prettier-ignore
+import { hasCheckpointWord, hasLoneWord, isChosen, isData, isExtra, orderingRun, orderWordOf, parseName, type ParsedName } from './names.js'; // prettier-ignore
 import type { Content, Layout, Look, UnitDraft } from './layout.js';
 
 /**
@@ -52,7 +52,7 @@ interface Draft extends UnitDraft {
 function seriesIn(entries: readonly Stamp[]): Named[][] {
   const series = new Map<string, Named[]>();
   for (const entry of entries) {
-    if (entry.kind === 'other' || isData(entry.path)) continue;
+    if (entry.kind === 'other' || isData(entry.path) || isCollection(entry)) continue;
     const parsed = parseName(entry.path);
     const key = `${entry.kind} ${parsed.template}`;
     series.set(key, [...(series.get(key) ?? []), { entry, parsed }]);
@@ -100,6 +100,7 @@ function draftOf(members: readonly Named[], series: Series): Draft {
     mayBeStep: ['step', ''].includes(orderWordOf(run?.label)),
     barren: members.some((member) => member.barren === true),
     inPlace: run === undefined,
+    chosen: isChosen(main.entry.path),
     expected: new Map(
       series.format === undefined ? [] : members.map((member) => [member.entry.path, series.format ?? '']),
     ),
@@ -143,6 +144,10 @@ const merge = (a: Draft, b: Draft): Draft => ({
   members: [...a.members, ...b.members],
   expected: new Map([...a.expected, ...b.expected]),
 });
+
+/** A folder of checkpoints, to be named itself: as one checkpoint all of it would be moved at once. */
+const isCollection = (entry: Stamp): boolean =>
+  entry.kind === 'folder' && /^(?:checkpoints|ckpts|models|snapshots|backups|weights)$/i.test(entry.path);
 
 const byTemplate = (a: Draft, b: Draft): number => (a.template < b.template ? -1 : 1);
 

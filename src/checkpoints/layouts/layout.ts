@@ -16,6 +16,14 @@ export interface Look {
   content(entry: Stamp): Promise<Content>;
   /** Whether `entry/name` is there. */
   has(entry: Stamp, name: string): Promise<boolean>;
+  /** The names in a folder; none if it is gone, closed or no folder. */
+  names(entry: Stamp): Promise<readonly string[]>;
+  /** Whether the first MiB of a file holds all of these words: keys of a pickled dictionary. */
+  mentions(entry: Stamp, words: readonly string[]): Promise<boolean>;
+  /** The trimmed text of a small file at the folder's top; undefined: there is none that could be read. */
+  text(name: string): Promise<string | undefined>;
+  /** Where a symbolic link at the folder's top leads, as it is written; undefined: it is no link. */
+  linkTarget(name: string): Promise<string | undefined>;
 }
 
 /** One checkpoint, by names only: which entries of the folder's top level it is made of. */
@@ -34,9 +42,19 @@ export interface UnitDraft {
   readonly barren?: boolean;
   /** The next save writes over it: a copy is kept of it, never a hard link. */
   readonly inPlace?: boolean;
+  /** A copy that a metric chose (`best.pt`): it stands behind every other one, however late it was written. */
+  readonly chosen?: boolean;
+  /** What beside it says that its save did not end, in words: the framework's own pointer still names another. */
+  readonly unended?: string;
+  /** That somebody told the framework to resume from an older one, in words: this holds however good it is. */
+  readonly passedOver?: string;
 }
 
-/** A name in the folder that says which checkpoint is the latest, and what it must say after a rollback. */
+/**
+ * A name in the folder that says which checkpoint is the latest, and what it must say. What stood there as a regular
+ * file of its own (Lightning's `last.ckpt`) is a checkpoint: it goes into quarantine, also where it is not among the
+ * moves. A `copyOf` keeps the mtime and is never a hard link: the next save may write through it.
+ */
 export type Pointer =
   /** A file of text: Megatron's tracker, DeepSpeed's `latest`. */
   | { readonly name: string; readonly text: string }
@@ -54,14 +72,24 @@ export interface ResumePreset {
   readonly advice: string;
 }
 
+/** What `--layout` takes besides `auto`. */
+export const layoutNames = [
+  'huggingface', 'accelerate', 'diffusers', 'lightning', 'deepspeed', 'megatron', 'dcp', 'orbax', 'composer',
+  'nanogpt', 'ultralytics', 'keras', 'flax', 'mmengine', 'generic',
+] as const; // prettier-ignore
+
+export type LayoutName = (typeof layoutNames)[number];
+
 /** What trainguard knows of one framework's checkpoint folder. A new framework is one file and one registry entry. */
 export interface Layout {
-  readonly name: string;
+  readonly name: LayoutName;
   /** As people call the framework. */
   readonly title: string;
   /** Its framework overlooks a dot-named folder among the checkpoints, so that the vault may lie there. */
   readonly bearsDotName: boolean;
   readonly resume: ResumePreset;
+  /** A save that ended says so itself (a marker written last), so that fewer files than before are fewer ranks. */
+  readonly marksEnd?: true;
   /** The file and key that hold the training step. */
   readonly stepIn?: { readonly file: string; readonly key: string };
   /** Whether the folder is one of this framework's. */
@@ -71,6 +99,7 @@ export interface Layout {
   incomplete(unit: Unit): string | undefined;
   /**
    * What each pointer must say for `target` to be the one that training resumes from; those that say so already too.
+   * `target` may lie in the vault only.
    * @param moved names that leave the folder
    */
   pointers(look: Look, target: Unit, moved: ReadonlySet<string>): Promise<readonly Pointer[]>;

@@ -76,6 +76,8 @@ export const orderWordOf = (label: string | undefined): string =>
 /** Not ours to look at: hidden, or still under a temporary name. */
 export const isHidden = (name: string): boolean => name.startsWith('.');
 export const isTemporary = (name: string): boolean =>
+  // safetensors' own: `.tmpwEHAsE`
+  /^\.tmp\w{6}$/.test(name) ||
   /^(?:tmp|temp)[-_.]|[-_.](?:tmp|temp|partial|incomplete|part|swp|inprogress)(?:[-_.].*)?$|~$/i.test(name);
 
 /** Words that a checkpoint's name bears, anywhere in it. */
@@ -98,6 +100,9 @@ export function isData(name: string): boolean {
   if (words.some((word) => dataWords.has(word))) return true;
   return words.includes('train') && !hasCheckpointWord(name);
 }
+
+/** A copy that a metric chose. */
+export const isChosen = (name: string): boolean => /(?:^|[^a-z])best(?:[^a-z]|$)/i.test(name);
 
 /** A copy or a choice among a series, not a part of each of its checkpoints. */
 export const isExtra = (name: string): boolean => /best|last|latest|final|top/i.test(name);

@@ -1,20 +1,63 @@
+import { accelerate } from './accelerate.js';
+import { composer } from './composer.js';
+import { dcp } from './dcp.js';
+import { deepspeed } from './deepspeed.js';
+import { diffusers } from './diffusers.js';
+import { flax } from './flax.js';
 import { generic } from './generic.js';
 import { huggingface } from './huggingface.js';
-import type { Layout, Look } from './layout.js';
+import { keras } from './keras.js';
+import { layoutNames, type Layout, type LayoutName, type Look } from './layout.js';
+import { lightning } from './lightning.js';
+import { megatron } from './megatron.js';
+import { mmengine } from './mmengine.js';
+import { nanogpt } from './nanogpt.js';
+import { orbax } from './orbax.js';
+import { ultralytics } from './ultralytics.js';
+
+export { layoutNames, type LayoutName } from './layout.js';
 
 /** The most particular first; `generic` takes whatever is left. */
-export const layouts: readonly Layout[] = [huggingface, generic];
+export const layouts: readonly Layout[] = [
+  huggingface, megatron, deepspeed, composer, lightning, accelerate, diffusers, flax, orbax, dcp, mmengine, keras,
+  ultralytics, nanogpt, generic,
+]; // prettier-ignore
 
-export type LayoutName = 'generic' | 'huggingface';
-
-/** The layout that was asked for, or for `auto` the first that recognises the folder. */
-export async function layoutFor(wanted: 'auto' | LayoutName, look: Look): Promise<Layout> {
-  for (const layout of layouts)
-    if (wanted === 'auto' ? await layout.matches(look) : layout.name === wanted) return layout;
-  return generic;
+export interface Choice {
+  readonly layout: Layout;
+  /** Others of whose checkpoints the folder holds some too. */
+  readonly alsoMatches: readonly LayoutName[];
 }
 
-/** What `--layout` takes besides `auto`. */
-export const layoutNames: readonly LayoutName[] = layouts.map((layout) => layout.name as LayoutName);
+/** The layout that was asked for, or for `auto` the first that recognises the folder. */
+export async function layoutFor(wanted: 'auto' | LayoutName, look: Look): Promise<Choice> {
+  const matching: Layout[] = [];
+  for (const layout of layouts) if (layout !== generic && (await layout.matches(look))) matching.push(layout);
+  const [first = generic] = matching;
+  const layout = wanted === 'auto' ? first : (layouts.find((one) => one.name === wanted) ?? generic);
+  if (wanted !== 'auto' || matching.length < 2) return { layout, alsoMatches: [] };
+  const taken = await namesOf(layout, look);
+  const alsoMatches: LayoutName[] = [];
+  for (const other of matching.slice(1)) {
+    // two that would take the same entries do not contradict each other
+    const names = await namesOf(other, look);
+    if (names.size > 0 && [...names].every((name) => !taken.has(name))) alsoMatches.push(other.name);
+  }
+  return { layout, alsoMatches };
+}
+
+async function namesOf(layout: Layout, look: Look): Promise<Set<string>> {
+  const units = await layout.units(look);
+  return new Set(units.flatMap((unit) => unit.members.map((member) => member.path)));
+}
+
+/** What a person should know of a folder that looks like several; undefined: it does not. */
+export function describeAmbiguity(dir: string, choice: Choice): string | undefined {
+  const others = choice.alsoMatches.flatMap((name) => layouts.filter((layout) => layout.name === name));
+  const [first] = others;
+  if (!first) return undefined;
+  const titles = [choice.layout, ...others].map((layout) => layout.title);
+  return `${dir} looks like ${titles.join(' and ')}; taken as ${choice.layout.title}, --layout ${first.name} chooses the other`;
+}
 
 export const isLayoutName = (name: string): name is LayoutName => layoutNames.some((known) => known === name);

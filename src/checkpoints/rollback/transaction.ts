@@ -1,54 +1,61 @@
 import path from 'node:path';
-import { stampOf } from '../../util/os/dir-walk.js';
-import { errorCode, errorText, files, sweepTemporaries, syncDir } from '../../util/os/durable.js';
+import { errorCode, errorText, sweepTemporaries } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { inVault, probeName } from '../vault.js';
-import { closeIntent, commitIntent, newTx, openIntents, type Intent, type Move } from './journal.js';
-
-export interface RollbackPlace {
-  /** The checkpoint folder, a real path. */
-  readonly dir: string;
-  readonly vault: string;
-}
+import { apply, outcomeOf, type Applied } from './apply.js';
+import type { Intent, Move } from './intent.js';
+import { commitIntent, newTx, openIntents, phaseOf, readIntent } from './journal.js';
+import type { Piece } from './piece.js';
+import { quarantineOf, stampAt, type RollbackPlace } from './place.js';
+import { dropStage, stage, stagedIn, type OnProgress } from './stage.js';
+import { undoing } from './undo.js';
 
 export interface RollbackOrder {
   readonly target?: string;
+  /** What is put, in this order, before the moves. What holds a place that is taken need not be among the moves. */
+  readonly pieces?: readonly Piece[];
   /** Newest first, so that what is left is at every instant a prefix of what there was. */
   readonly moves: readonly Move[];
   readonly reason: string;
   /** ms since 1970. */
   readonly at: number;
-}
-
-export interface Applied {
-  readonly tx: string;
-  readonly moved: readonly { readonly id: string; readonly name: string; readonly to: string }[];
-  /** What was left where it was, and why, in words. */
-  readonly skipped: readonly string[];
+  /** Its name, where several folders roll back as one; a name that is done already answers what it did. */
+  readonly tx?: string;
+  readonly onProgress?: OnProgress;
 }
 
 /**
- * Rolls back: intent (the commit point), moves, done. Nothing is deleted or overwritten. Cut off at any point, the
- * folder is as before, or `finishRollbacks` brings it wholly to the end.
+ * Rolls back: stage, intent (the commit point), puts, moves, done. Nothing is deleted or overwritten. Cut off at any
+ * point, the folder is as before, or {@link finishRollbacks} brings it wholly to the end.
  */
 export async function rollBack(place: RollbackPlace, order: RollbackOrder): Promise<Result<Applied>> {
-  try {
-    const intent: Intent = {
-      schemaVersion: 1,
-      tx: await freeTx(place, order.at),
-      at: order.at,
-      dir: place.dir,
-      ...(order.target === undefined ? {} : { target: order.target }),
-      reason: order.reason,
-      moves: order.moves,
-      pointers: [],
-      restores: [],
-    };
-    await commitIntent(place.vault, intent);
-    return await apply(place, intent);
-  } catch (error) {
-    return problem(place, error);
-  }
+  const tx = order.tx ?? (await freeTx(place, order.at));
+  const known = order.tx === undefined ? undefined : await rolledBackAlready(place, order.tx);
+  if (known) return known;
+  return carryOut(place, tx, async () => {
+    const { pieces = [], moves, target, reason, at } = order;
+    const staged = pieces.length > 0 ? await stage(place, tx, pieces, order.onProgress) : ok([]);
+    if (!staged.ok) return staged;
+    // what is put takes the place of its holder, which thereby is moved
+    const taken = new Set(pieces.map((piece) => piece.path ?? piece.name));
+    const left = moves.filter((move) => !taken.has(move.path ?? move.name));
+    const named = target === undefined ? {} : { target };
+    return ok({ schemaVersion: 2, tx, at, dir: place.dir, ...named, reason, puts: staged.value, moves: left });
+  });
+}
+
+/**
+ * Reverses the last rollback that was not reversed yet, or the one named: itself a transaction, as safe as the one that
+ * it reverses. Refuses where training has written since at a name that it would put back.
+ * @param at ms since 1970
+ */
+export async function undoRollback(
+  place: RollbackPlace,
+  at: number,
+  named?: string,
+): Promise<Result<Applied>> {
+  const tx = await freeTx(place, at);
+  return carryOut(place, tx, () => undoing(place, { tx, at, ...(named !== undefined && { named }) }));
 }
 
 /**
@@ -68,59 +75,75 @@ export async function finishRollbacks(place: RollbackPlace): Promise<Result<read
       if (!applied.ok) return applied;
       finished.push(applied.value);
     }
+    for (const tx of await stagedIn(place.vault)) await dropStage(place.vault, tx);
     return ok(finished);
   } catch (error) {
-    return problem(place, error);
+    return problem(place, error, true);
+  }
+}
+
+/** Journals an intent and does it. What was staged for one that never was is dropped. */
+async function carryOut(
+  place: RollbackPlace,
+  tx: string,
+  prepare: () => Promise<Result<Intent>>,
+): Promise<Result<Applied>> {
+  try {
+    const intent = await prepare();
+    if (!intent.ok) {
+      await dropStage(place.vault, tx);
+      return intent;
+    }
+    await commitIntent(place.vault, intent.value);
+    return await apply(place, intent.value);
+  } catch (error) {
+    return problem(place, error, !(await abandon(place, tx)));
+  }
+}
+
+/** @returns whether nothing of the transaction is left that would be finished later */
+async function abandon(place: RollbackPlace, tx: string): Promise<boolean> {
+  try {
+    if ((await phaseOf(place.vault, tx)) !== undefined) return false;
+    await dropStage(place.vault, tx);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return false; // the next start looks again
+  }
+}
+
+/** What a transaction came to, finished if it had been begun; undefined: there is none of that name. */
+export async function rolledBackAlready(
+  place: RollbackPlace,
+  tx: string,
+): Promise<Result<Applied> | undefined> {
+  try {
+    const phase = await phaseOf(place.vault, tx);
+    if (phase === undefined) return undefined;
+    if (phase === 'undone') return fail(`the rollback ${tx} was undone`, exitStatus.failed);
+    const intent = await readIntent(place.vault, tx, phase);
+    if (!intent.ok) return intent;
+    return phase === 'open'
+      ? await apply(place, intent.value)
+      : ok(await outcomeOf(place, intent.value));
+  } catch (error) {
+    return problem(place, error, true);
   }
 }
 
 async function freeTx(place: RollbackPlace, at: number): Promise<string> {
   for (;;) {
     const tx = newTx(at);
-    if (!(await stampOf(place.vault, path.join(inVault.quarantine, tx)))) return tx;
+    if (!(await stampAt(quarantineOf(place.vault, tx)))) return tx;
   }
 }
 
-async function apply(place: RollbackPlace, intent: Intent): Promise<Result<Applied>> {
-  const quarantine = path.join(place.vault, inVault.quarantine);
-  const own = path.join(quarantine, intent.tx);
-  await files.mkdir(own, { recursive: true, mode: 0o700 });
-  await syncDir(quarantine);
-  const moved: { id: string; name: string; to: string }[] = [];
-  const skipped: string[] = [];
-  for (const move of intent.moves) {
-    const outcome = await moveOne(place.dir, own, move);
-    if (outcome === 'moved') moved.push({ id: move.id, name: move.name, to: path.join(own, move.name) });
-    else if (outcome.fatal) return fail(outcome.why, exitStatus.internal);
-    else skipped.push(outcome.why);
-  }
-  await syncDir(place.dir);
-  await syncDir(own);
-  await closeIntent(place.vault, intent.tx);
-  return ok({ tx: intent.tx, moved, skipped });
-}
-
-type Outcome = 'moved' | { readonly fatal: boolean; readonly why: string };
-
-/** A rename would replace what is at its target: so it is looked at first, and inodes tell who is who. */
-async function moveOne(dir: string, own: string, move: Move): Promise<Outcome> {
-  const [from, to] = await Promise.all([stampOf(dir, move.name), stampOf(own, move.name)]);
-  if (to && to.inode === move.inode) return 'moved';
-  if (!from) return { fatal: false, why: `${move.name} vanished before it could be moved` };
-  if (from.inode !== move.inode)
-    return { fatal: false, why: `${move.name} was replaced by another meanwhile and was left where it is` };
-  if (to)
-    return {
-      fatal: true,
-      why: `${path.join(own, move.name)} is in the way of a rollback; move it elsewhere, then try again`,
-    };
-  await files.rename(path.join(dir, move.name), path.join(own, move.name));
-  return 'moved';
-}
-
-function problem(place: RollbackPlace, error: unknown): Result<never> {
+function problem(place: RollbackPlace, error: unknown, begun: boolean): Result<never> {
   const code = errorCode(error);
   if (code === undefined) throw error;
-  const what = `the rollback in ${place.dir} could not be done: ${errorText(error)}; nothing is lost, and what was begun is finished at the next start`;
-  return fail(what, exitStatus.internal, code);
+  const state = begun
+    ? 'nothing is lost, and what was begun is finished at the next start'
+    : 'nothing is lost, and nothing was changed';
+  return fail(`the rollback in ${place.dir} could not be done: ${errorText(error)}; ${state}`, exitStatus.internal, code); // prettier-ignore
 }

@@ -13,10 +13,10 @@ const mostArchives = 200_000;
 export const distcp: Format = {
   name: 'distcp',
   title: 'DCP shard',
-  matches: zip.matches,
+  matches: (head, size) => zip.matches(head, size),
   async inspect(source) {
     const archives: (readonly ZipEntry[])[] = [];
-    for (let end = source.size; end > 0; ) {
+    for (let end = source.size; end > 0;) {
       if (archives.length === mostArchives) return { damage: `it holds more than ${mostArchives} archives` };
       const start = await startOfArchive(source, end);
       if (start === undefined)
@@ -27,10 +27,9 @@ export const distcp: Format = {
               : `the archive before byte ${end} has no end record`,
         };
       const directory = await readZipDirectory(part(source, start, end));
-      if ('damage' in directory) return { damage: `in the archive from byte ${start} on ${directory.damage}` };
-      archives.push(
-        directory.entries.map((entry) => ({ ...entry, dataOffset: entry.dataOffset + start })),
-      );
+      if ('damage' in directory)
+        return { damage: `in the archive from byte ${start} on ${directory.damage}` };
+      archives.push(directory.entries.map((entry) => ({ ...entry, dataOffset: entry.dataOffset + start })));
       end = start;
     }
     const entries = archives.reverse().flat();
@@ -60,6 +59,5 @@ async function startOfArchive(source: Source, end: number): Promise<number | und
 const part = (source: Source, start: number, end: number): Source => ({
   name: source.name,
   size: end - start,
-  read: (offset, length) =>
-    source.read(start + offset, Math.max(0, Math.min(length, end - start - offset))),
+  read: (offset, length) => source.read(start + offset, Math.max(0, Math.min(length, end - start - offset))),
 });

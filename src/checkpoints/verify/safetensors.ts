@@ -5,6 +5,8 @@ import type { Format } from './types.js';
 
 /** The format's own limit on its header. */
 const longestHeader = 100_000_000;
+/** A hundred thousand tensors. What is longer is made to be slow: parsing it takes seconds, and gigabytes. */
+const longestParse = 16 * 1024 * 1024;
 
 /** Bits per element, by safetensors' dtype names; an unknown one is not checked. */
 const dtypeBits: Readonly<Record<string, number>> = {
@@ -23,9 +25,11 @@ export const safetensors: Format = {
   title: 'safetensors file',
   matches: (head) => head.length >= 9 && head[8] === 0x7b && head.readBigUInt64LE(0) <= longestHeader,
   async inspect(source) {
-    const headerBytes = Number((await source.read(0, 8)).readBigUInt64LE(0));
+    const length = await source.read(0, 8);
+    const headerBytes = length.length < 8 ? Infinity : Number(length.readBigUInt64LE(0));
     const dataStart = 8 + headerBytes;
     if (dataStart > source.size) return { damage: 'its header is cut off' };
+    if (headerBytes > longestParse) return {};
     const header = parseJson((await source.read(8, headerBytes)).toString('utf8'));
     if (!header.ok) return { damage: `its header is no JSON (${header.error})` };
     const tensors = readTensors(header.value);

@@ -26,8 +26,8 @@ const centralBytes = 46;
 const localBytes = 30;
 const longestComment = 0xffff;
 
-/** A directory of a million entries is 64 MiB; nothing that trains writes one. */
-const longestDirectory = 64 * 1024 * 1024;
+/** Some hundred thousand entries; nothing that trains writes more. */
+const longestDirectory = 16 * 1024 * 1024;
 /** Local headers that are read at once: one after the other takes a multiple of the time. */
 const headersAtOnce = 32;
 /** deflate cannot shrink more (zlib's technical notes). */

@@ -12,6 +12,8 @@ export interface Stamp {
   readonly inode: string;
   readonly mtimeMs: number;
   readonly ctimeMs: number;
+  /** When the file was made; its ctime where the file system does not tell. */
+  readonly bornMs: number;
 }
 
 export interface Walk {
@@ -37,6 +39,7 @@ export async function stampOf(root: string, relative: string): Promise<Stamp | u
       inode: String(stat.ino),
       mtimeMs: Number(stat.mtimeMs),
       ctimeMs: Number(stat.ctimeMs),
+      bornMs: Number(stat.birthtimeMs),
     };
   } catch (error) {
     if (isGone(error)) return undefined;

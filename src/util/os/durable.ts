@@ -9,6 +9,7 @@ import path from 'node:path';
  */
 export const files = {
   open: fs.open,
+  copyFile: fs.copyFile,
   rename: fs.rename,
   unlink: fs.unlink,
   link: fs.link,

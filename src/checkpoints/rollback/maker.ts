@@ -1,0 +1,134 @@
+import { constants } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { files, writeFully } from '../../util/os/durable.js';
+import { sameStat } from '../unit.js';
+import { liveOf, stampAt, type RollbackPlace } from './place.js';
+import { filesOf, isOf, type Piece, type SpareSource } from './piece.js';
+
+const linksAtOnce = 64;
+
+/** Makes the pieces of one rollback in its stage. Each answers what is wrong with what it was to be made of. */
+export class Maker {
+  readonly #place: RollbackPlace;
+  readonly #stage: string;
+  readonly #meter: (bytes: number) => void;
+
+  /** @param meter called with how many more bytes were copied */
+  constructor(place: RollbackPlace, stage: string, meter: (bytes: number) => void) {
+    this.#place = place;
+    this.#stage = stage;
+    this.#meter = meter;
+  }
+
+  /** @throws the system's error */
+  async make(piece: Piece): Promise<string | undefined> {
+    const { source } = piece;
+    const to = path.join(this.#stage, piece.name);
+    if ('text' in source) return await write(to, source.text, await this.#modeFor(piece));
+    if ('link' in source) return void (await files.symlink(source.link, to));
+    if ('spare' in source) return await this.#unpack(source, await this.#modeFor(piece));
+    const from = 'file' in source ? source.file : await this.#current(source.copyOf);
+    const { mode, mtimeMs } = await fs.stat(from);
+    return this.#copy(from, to, { mode, mtimeS: mtimeMs / 1000, ...('file' in source && source) });
+  }
+
+  /** What is staged comes before what lies in the folder: a second name for what this rollback puts back. */
+  async #current(name: string): Promise<string> {
+    const staged = path.join(this.#stage, name);
+    return (await stampAt(staged)) ? staged : path.join(this.#place.dir, name);
+  }
+
+  /** Of what holds the place now: what lies in the vault is for nobody else's eyes. */
+  async #modeFor(piece: Piece): Promise<number> {
+    const live = liveOf(this.#place, piece);
+    return (await stampAt(live))?.kind === 'file' ? (await fs.stat(live)).mode : 0o666 & ~process.umask();
+  }
+
+  async #unpack(source: SpareSource, mode: number): Promise<string | undefined> {
+    const { spare, present } = source.spare;
+    const there = new Map(present.map((stamp) => [stamp.path, stamp]));
+    const wanted = filesOf(source);
+    for (const file of wanted) {
+      const now = there.get(file.path);
+      if (!now) return `${file.path} is gone from it`;
+      if (spare.how === 'links' && !sameStat(file, now)) return `${file.path} was written to since`;
+    }
+    const folders = spare.folders.filter((folder) => isOf(folder, source.member));
+    for (const folder of folders) await files.mkdir(path.join(this.#stage, folder), { recursive: true });
+    const damage = spare.how === 'links' ? await this.#link(source) : await this.#copies(source, mode);
+    if (damage !== undefined) return damage;
+    for (const folder of [...folders].reverse()) {
+      // a folder's own time is what some frameworks prune by
+      const times = wanted.filter((file) => isOf(file.path, folder)).map((file) => Number(file.mtimeNs));
+      await dress(path.join(this.#stage, folder), { mtimeS: Math.max(...times) / 1e9 });
+    }
+    return undefined;
+  }
+
+  async #link(source: SpareSource): Promise<undefined> {
+    const wanted = filesOf(source);
+    for (let at = 0; at < wanted.length; at += linksAtOnce) {
+      const some = wanted.slice(at, at + linksAtOnce);
+      const made = await Promise.allSettled(
+        some.map(({ path: name }) => files.link(path.join(source.spare.root, name), path.join(this.#stage, name))),
+      );
+      const failed = made.find((one) => one.status === 'rejected');
+      if (failed) throw failed.reason;
+    }
+  }
+
+  async #copies(source: SpareSource, mode: number): Promise<string | undefined> {
+    const { root, present } = source.spare;
+    const links = new Set(present.filter((stamp) => stamp.kind === 'other').map((stamp) => stamp.path));
+    for (const { path: name, mtimeNs, digest } of filesOf(source)) {
+      const [from, to] = [path.join(root, name), path.join(this.#stage, name)];
+      const as = { mode, mtimeS: Number(mtimeNs) / 1e9, ...(digest !== undefined && { digest }) };
+      if (links.has(name)) await files.symlink(await fs.readlink(from), to);
+      else {
+        const damage = await this.#copy(from, to, as);
+        if (damage !== undefined) return damage;
+      }
+    }
+    return undefined;
+  }
+
+  async #copy(from: string, to: string, as: Dress & { readonly digest?: string }): Promise<string | undefined> {
+    // loads the hash library, which a rollback of renames never needs
+    const { Copier } = await import('../spares/copy.js');
+    const { otherBytes } = await import('../verify/against.js');
+    const seen = await new Copier().copy(from, to, undefined, this.#meter);
+    await dress(to, as);
+    const name = path.basename(from);
+    return otherBytes([{ path: name, ...as }], new Map([[name, seen]]));
+  }
+}
+
+async function write(to: string, text: string, mode: number): Promise<undefined> {
+  const handle = await files.open(to, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+  try {
+    await writeFully(handle, Buffer.from(text));
+    await handle.chmod(mode & 0o7777);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+interface Dress {
+  /** Seconds since 1970. */
+  readonly mtimeS: number;
+  readonly mode?: number;
+}
+
+/** A copy has the times of what it is a copy of: frameworks prune and resume by them. */
+async function dress(file: string, { mtimeS, mode }: Dress): Promise<void> {
+  const handle = await files.open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    if (mode !== undefined) await handle.chmod(mode & 0o7777);
+    await handle.utimes(mtimeS, mtimeS);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

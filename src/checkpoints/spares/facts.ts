@@ -1,0 +1,56 @@
+import path from 'node:path';
+import type { CheckpointFact } from '../../policy/checkpoint.js';
+import type { SeenUnit } from '../inspector.js';
+import { oldestFirst } from '../order.js';
+import { isPinned, type Pin } from '../pins.js';
+import type { Standings } from '../standings.js';
+import type { Shelf } from './shelf.js';
+import { damageOf, savedAt, spareSize, speaksOf, type HeldSpare } from './spare.js';
+
+export interface SeenSpare {
+  readonly held: HeldSpare;
+  readonly fact: CheckpointFact;
+  /** The folder holds the same bytes, so that it need not be told of. */
+  readonly inFolder: boolean;
+}
+
+/**
+ * The spares of a vault as the policy sees them, oldest first: by the standing of the checkpoint that they were taken
+ * of, as long as they are as they were kept.
+ */
+export async function factsOfSpares(
+  parts: {
+    readonly dir: string;
+    readonly runId: string;
+    readonly shelf: Shelf;
+    readonly standings: Standings;
+  },
+  folder: readonly SeenUnit[],
+  pins: readonly Pin[],
+): Promise<readonly SeenSpare[]> {
+  const byId = new Map(folder.map((one) => [one.unit.id, one] as const));
+  const seen: SeenSpare[] = [];
+  for (const spare of await parts.shelf.list()) {
+    const held = await parts.shelf.held(spare);
+    const manifest = await parts.standings.ofSpare(spare);
+    const live = byId.get(spare.of);
+    const damage = damageOf(held);
+    const step = manifest.step ?? spare.step;
+    const fact: CheckpointFact = {
+      id: spare.id,
+      path: path.join(parts.dir, spare.of),
+      ...(step === undefined ? {} : { step }),
+      ...(spare.number === undefined ? {} : { number: spare.number }),
+      modifiedAt: savedAt(spare),
+      sizeBytes: spareSize(spare),
+      standing: damage === undefined ? manifest.standing : 'corrupt',
+      why: damage ?? `kept in the vault; ${manifest.why}`,
+      ours: spare.runId === parts.runId,
+      spare: true,
+      ...(isPinned(pins, spare.files) && { pinned: true }),
+    };
+    seen.push({ held, fact, inFolder: live !== undefined && speaksOf(live.manifest.files, spare.files) });
+  }
+  const facts = oldestFirst(seen.map((one) => one.fact));
+  return seen.sort((a, b) => facts.indexOf(a.fact) - facts.indexOf(b.fact));
+}

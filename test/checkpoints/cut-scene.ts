@@ -1,0 +1,24 @@
+// `cut-scene.js SCENE roll-back|undo|finish PARENT N exit|kill`: does it, and ends right before its Nth change to the
+// disk (0: never), leaving by exit(99) or by SIGKILL.
+import { finishRollbacks, rollBack, undoRollback } from '../../src/checkpoints/rollback/transaction.js';
+import { beforeEachChange } from '../support/faults.js';
+import { value } from './samples.js';
+import { placeIn, scenes } from './scenes.js';
+
+const [name = '', what, parent = '', nth, how] = process.argv.slice(2);
+const scene = scenes[name];
+if (!scene) throw new Error(`there is no scene ${name}`);
+const place = placeIn(parent);
+const order = what === 'roll-back' ? await scene.order(place) : undefined;
+
+beforeEachChange((number) => {
+  if (number !== Number(nth)) return;
+  if (how === 'exit') process.exit(99);
+  process.kill(process.pid, 'SIGKILL');
+  // nothing more is done until the signal is there
+  for (;;);
+});
+
+if (order) value(await rollBack(place, order));
+else if (what === 'undo') value(await undoRollback(place, Date.now()));
+else value(await finishRollbacks(place));
