@@ -33,7 +33,7 @@ export interface ExamineOptions {
 /** What one checkpoint was found to be. */
 export interface Examined {
   readonly id: string;
-  readonly verdict: 'good' | 'damaged' | 'unreadable' | 'being written';
+  readonly verdict: 'good' | 'damaged' | 'unreadable' | 'being written' | 'gone';
   /** What is wrong, or what else is to be said of it. */
   readonly words?: string;
   readonly depth: 'deep' | 'structure' | 'none';
@@ -65,7 +65,7 @@ export interface Examination {
   /** Visible entries that belong to none. */
   readonly foreign: readonly string[];
   /** One after the other, as they are done. */
-  examined(): AsyncGenerator<Examined>;
+  readonly examined: () => AsyncGenerator<Examined>;
 }
 
 /**
@@ -79,7 +79,10 @@ export async function examine(options: ExamineOptions): Promise<Result<Examinati
   const scan = await scanner.scan(() => false);
   const named = options.vault === undefined ? {} : { named: options.vault };
   const vault = await findVault({ dir, bearsDotName: true, ...named });
-  const subjects = [...(await inFolder(options, scan, vault)), ...(await inTheVault(options, vault, scan.units))];
+  const subjects = [
+    ...(await inFolder(options, scan, vault)),
+    ...(await inTheVault(options, vault, scan.units)),
+  ];
   const known = subjects.map((one) => one.id);
   const unknown = ids.find((id) => !known.includes(id));
   if (unknown !== undefined) {
@@ -91,7 +94,9 @@ export async function examine(options: ExamineOptions): Promise<Result<Examinati
   const taken = new Set(scan.units.flatMap((unit) => unit.members.map((member) => member.path)));
   return ok({
     ...{ dir, layout: scan.layout.name, vault, ids: wanted.map((one) => one.id) },
-    foreign: scan.entries.map((entry) => entry.path).filter((name) => !name.startsWith('.') && !taken.has(name)),
+    foreign: scan.entries
+      .map((entry) => entry.path)
+      .filter((name) => !name.startsWith('.') && !taken.has(name)),
     async *examined() {
       for (const subject of wanted) yield await examineOne(subject, deep);
     },
@@ -147,7 +152,10 @@ async function inTheVault(
   return subjects;
 }
 
-async function examineOne({ id, root, unit, recorded, wrong, spare }: Subject, deep: boolean): Promise<Examined> {
+async function examineOne(
+  { id, root, unit, recorded, wrong, spare }: Subject,
+  deep: boolean,
+): Promise<Examined> {
   const plain = unit.files.filter((file) => file.kind === 'file').map((file) => file.path);
   const bytes = sizeOf(unit);
   const common = { id, sizeBytes: bytes, files: plain.length, ...(spare && { spare }) };
@@ -161,9 +169,12 @@ async function examineOne({ id, root, unit, recorded, wrong, spare }: Subject, d
       : await verifyUnit(files, { deep: false, goOn });
     for (const file of unit.files) {
       const now = await stampOf(root, file.path);
-      if (!now || !sameStat(file, now)) return { ...none, verdict: 'being written', words: `${file.path} changed while it was read` }; // prettier-ignore
+      if (!now) return removed(none);
+      if (!sameStat(file, now)) return { ...none, verdict: 'being written', words: `${file.path} changed while it was read` }; // prettier-ignore
     }
-    const known = recorded.filter(({ path: name, digest }) => digest !== undefined && verdict.digests.has(name));
+    const known = recorded.filter(
+      ({ path: name, digest }) => digest !== undefined && verdict.digests.has(name),
+    );
     return {
       ...common,
       ...{ depth: verdict.depth, compared: verdict.damage === undefined ? known.length : 0 },
@@ -172,13 +183,19 @@ async function examineOne({ id, root, unit, recorded, wrong, spare }: Subject, d
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined) throw error;
-    return { ...none, verdict: 'unreadable', words: code === 'ENOENT' ? 'it vanished while it was read' : errorText(error) }; // prettier-ignore
+    return code === 'ENOENT' ? removed(none) : { ...none, verdict: 'unreadable', words: errorText(error) };
   }
 }
+
+/** The trainer's rotation is no damage. */
+const removed = (one: Omit<Examined, 'verdict'>): Examined => ({
+  ...one,
+  verdict: 'gone',
+  words: 'it was removed while it was read',
+});
 
 function wordsOf({ damage, nonFinite }: UnitVerdict): Pick<Examined, 'verdict' | 'words'> {
   if (damage !== undefined) return { verdict: 'damaged', words: damage };
   const { nan } = nonFinite;
   return { verdict: 'good', ...(nan !== undefined && { words: `tensor ${nan} holds NaN` }) };
 }
-

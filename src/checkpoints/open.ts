@@ -88,7 +88,10 @@ export async function openCheckpointStore(options: OpenOptions): Promise<Result<
     const pins = new Pins(vault.value, notice);
     const settleMs = options.settleMs ?? (await settleTime(dir));
     const content = await contentRules(dir, options);
-    const retention = { keep: options.keep ?? usualRules, ...(options.metrics && { metrics: options.metrics }) };
+    const retention = {
+      keep: options.keep ?? usualRules,
+      ...(options.metrics && { metrics: options.metrics }),
+    };
     return ok(
       new Store({ dir, guessed, vault: vault.value, scanner, layout, standings, shelf, pins, origin, runId, settleMs, content, ...retention, clock, notice, readOnly }), // prettier-ignore
     );

@@ -38,6 +38,8 @@ export class Scanner {
   readonly #wanted: 'auto' | LayoutName;
   #contents = new Map<string, Content>();
   #listings = new Map<string, Listing>();
+  /** By entry, for the layouts that ask about words in it. */
+  #mentioned = new Map<string, Map<string, boolean>>();
 
   constructor(dir: string, wanted: 'auto' | LayoutName) {
     this.#dir = dir;
@@ -80,7 +82,7 @@ export class Scanner {
       content: (entry) => this.#content(entry),
       has: async (entry, name) => (await stampOf(dir, path.join(entry.path, name))) !== undefined,
       names: (entry) => namesIn(path.join(dir, entry.path)),
-      mentions: (entry, words) => mentions(path.join(dir, entry.path), words),
+      mentions: (entry, words) => this.#mentions(entry, words),
       text: (name) => textOf(path.join(dir, name)),
       linkTarget: (name) => linkOf(path.join(dir, name)),
     };
@@ -94,6 +96,15 @@ export class Scanner {
     // a folder's files may still come; that it holds a known one does not change
     if (entry.kind === 'file' || typeof content === 'object') this.#contents.set(key, content);
     return content;
+  }
+
+  async #mentions(entry: Stamp, words: readonly string[]): Promise<boolean> {
+    const known = this.#mentioned.get(keyOf(entry)) ?? new Map<string, boolean>();
+    this.#mentioned.set(keyOf(entry), known);
+    const asked = words.join(' ');
+    const answer = known.get(asked) ?? (await mentions(path.join(this.#dir, entry.path), words));
+    known.set(asked, answer);
+    return answer;
   }
 
   async #fileContent(entry: Stamp): Promise<Content> {
@@ -160,7 +171,8 @@ export class Scanner {
   #forget(entries: readonly Stamp[]): void {
     const keys = new Set(entries.map(keyOf));
     const names = new Set(entries.map((entry) => entry.path));
-    for (const key of this.#contents.keys()) if (!keys.has(key)) this.#contents.delete(key);
+    for (const cache of [this.#contents, this.#mentioned])
+      for (const key of cache.keys()) if (!keys.has(key)) cache.delete(key);
     for (const name of this.#listings.keys()) if (!names.has(name)) this.#listings.delete(name);
   }
 }

@@ -77,7 +77,8 @@ function trusted(
 export function bestLeft(all: readonly CheckpointFact[], but: string): string {
   const others = all.filter((one) => one.id !== but);
   const best =
-    others.findLast((one) => one.standing === 'safe') ?? others.findLast((one) => one.standing === 'verified');
+    others.findLast((one) => one.standing === 'safe') ??
+    others.findLast((one) => one.standing === 'verified');
   if (!best) return `no checkpoint is left that can be trusted; ${listed(all)}`;
   const step = stepOf(best);
   const at = step === undefined ? '' : `step ${formatCount(step)}, `;

@@ -132,6 +132,25 @@ export async function probe(dir: string, vault: string): Promise<void> {
   await files.unlink(to);
 }
 
+/** What statfs calls an overlay: the file system of a container. */
+const overlayType = 0x794c7630;
+
+/**
+ * Why a folder cannot be renamed into the vault though files can: on an overlay without `redirect_dir`, one of a lower
+ * layer cannot be renamed at all. Asked by a rename onto the vault, which no system does, as the vault is not empty.
+ */
+export async function whyImmovable(folder: string, vault: string): Promise<string | undefined> {
+  if ((await fs.statfs(folder)).type !== overlayType) return undefined;
+  try {
+    await files.rename(folder, vault);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    if (code !== 'EXDEV') return undefined;
+  }
+  return `${folder} lies in a lower layer of an overlay, out of which no folder can be moved; mount a volume over the parent of the checkpoint folder, or put a copy in its place ("cp -a", then "mv")`;
+}
+
 /** The probe is repeated after a reboot, or when either folder is another one: mounts may have changed. */
 async function identity(dir: string, vault: string): Promise<string> {
   const [one, two] = await Promise.all([fs.stat(dir), fs.stat(vault)]);

@@ -54,7 +54,15 @@ async function lookAt(dir: string, place: CheckpointPlace): Promise<Result<Liste
   const { layout, vault, run, active } = place;
   const notice = (text: string): boolean => process.stderr.write(`trainguard: ${printable(text)}\n`);
   const opened = await openCheckpointStore({
-    ...{ dir, guessed: false, layout, clock: systemClock, readOnly: true, provenAfterMs: 0, onNotice: notice },
+    ...{
+      dir,
+      guessed: false,
+      layout,
+      clock: systemClock,
+      readOnly: true,
+      provenAfterMs: 0,
+      onNotice: notice,
+    },
     runId: run?.id ?? 'by-hand',
     runStartedAt: run?.createdAt ?? Date.now(),
     ...(vault !== undefined && { vault }),

@@ -14,10 +14,11 @@ import { seekerOf } from './seeker.js';
 /** One checkpoint folder in the hands of a verb that changes something. */
 export interface OpenCheckpoints {
   readonly store: CheckpointStore;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
-export const sayNotice = (text: string): void => void process.stderr.write(`trainguard: ${printable(text)}\n`);
+export const sayNotice = (text: string): void =>
+  void process.stderr.write(`trainguard: ${printable(text)}\n`);
 
 /**
  * Opens a folder for a verb, alone unless it only looks.

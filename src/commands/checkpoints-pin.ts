@@ -72,9 +72,15 @@ async function contentIn(dirs: readonly string[], place: CheckpointPlace): Promi
       const manifests = new Manifests(vault && path.join(vault, inVault.manifests), sayNotice);
       for (const { id, files } of units) {
         const manifest = await manifests.get(id);
-        known.push({ id, dir, vault, files: manifest && sameFiles(manifest.files, files) ? manifest.files : files });
+        known.push({
+          id,
+          dir,
+          vault,
+          files: manifest && sameFiles(manifest.files, files) ? manifest.files : files,
+        });
       }
-      for (const { id, files } of await new Shelf(vault, sayNotice).list()) known.push({ id, dir, vault, files });
+      for (const { id, files } of await new Shelf(vault, sayNotice).list())
+        known.push({ id, dir, vault, files });
     } catch (error) {
       if (errorCode(error) === undefined) throw error;
       return fail(`the checkpoint folder ${dir} cannot be read: ${errorText(error)}`, exitStatus.usage);
@@ -83,7 +89,11 @@ async function contentIn(dirs: readonly string[], place: CheckpointPlace): Promi
   return ok(known);
 }
 
-function unknownId(id: string, known: readonly Known[], dirs: readonly string[]): { message: string; exit: number } {
+function unknownId(
+  id: string,
+  known: readonly Known[],
+  dirs: readonly string[],
+): { message: string; exit: number } {
   const near = nearest(id, known.map((one) => one.id)); // prettier-ignore
   const hint = near === undefined ? '"trainguard checkpoints list" shows those there are' : `did you mean ${JSON.stringify(near)}?`; // prettier-ignore
   return { message: `there is no checkpoint ${JSON.stringify(id)} in ${dirs.join(', ')}; ${hint}`, exit: exitStatus.usage }; // prettier-ignore
@@ -94,7 +104,8 @@ async function writePins(chosen: readonly Known[], on: boolean): Promise<Result<
   for (const { id, vault, files } of chosen) {
     try {
       const pins = new Pins(vault, sayNotice);
-      if (on && vault !== undefined) await pins.add(id, files.map(({ path: name, size, mtimeNs, inode, digest }) => ({ path: name, size, mtimeNs, inode, ...(digest !== undefined && { digest }) }))); // prettier-ignore
+      if (on && vault !== undefined)
+        await pins.add(id, files.map(({ path: name, size, mtimeNs, inode, digest }) => ({ path: name, size, mtimeNs, inode, ...(digest !== undefined && { digest }) }))); // prettier-ignore
       else await pins.remove(files);
     } catch (error) {
       const code = errorCode(error);

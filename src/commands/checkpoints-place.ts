@@ -64,7 +64,10 @@ export async function placeOf(
 
 async function ofRun(
   run: Run,
-  { named, layout }: { readonly named: readonly string[] | undefined; readonly layout: LayoutName | undefined },
+  {
+    named,
+    layout,
+  }: { readonly named: readonly string[] | undefined; readonly layout: LayoutName | undefined },
   given: Pick<CheckpointPlace, 'stateDir' | 'vault'>,
 ): Promise<Result<CheckpointPlace>> {
   const record = await readState<StateRecord>(run.paths.state);

@@ -35,10 +35,14 @@ export async function pruneCheckpoints(target: string | undefined, options: Prun
   for (const dir of dirs) {
     const pruned = await pruneOne(dir, place.value, options);
     if (!pruned.ok) return refuse(pruned.error, json);
-    if (json) folders.push({ dir, run: run?.name ?? null, removed: pruned.value.drop, kept: pruned.value.keep, bytes: sum(pruned.value.drop) }); // prettier-ignore
+    if (json)
+      folders.push({ dir, run: run?.name ?? null, removed: pruned.value.drop, kept: pruned.value.keep, bytes: sum(pruned.value.drop) }); // prettier-ignore
     else if (!options.quiet) process.stdout.write(describe(dir, pruned.value, options));
   }
-  if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, dryRun: options.dryRun ?? false, folders })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ schemaVersion: 1, dryRun: options.dryRun ?? false, folders })}\n`,
+    );
   return exitStatus.done;
 }
 
@@ -75,4 +79,3 @@ function describe(dir: string, { keep, drop }: Pruned, { dryRun }: PruneOptions)
     ...keep.map((one) => line(one, 'keeps')),
   ].join('');
 }
-

@@ -70,18 +70,18 @@ function noneIn(dir: string, foreign: readonly string[]): string {
   return `nothing to verify in ${printable(dir)}: ${foreign.length === 0 ? 'it is empty' : `no checkpoint is recognised (there is: ${some})`}`;
 }
 
-const signs = { good: '✔', damaged: '✖', unreadable: '✖', 'being written': '…' } as const;
+const signs = { good: '✔', damaged: '✖', unreadable: '✖', 'being written': '…', gone: '…' } as const;
 
 function describe(one: Examined): string {
   const { verdict, id, words, depth, files, sizeBytes, compared, spare } = one;
   const what = `${plural(files, 'file')}, ${formatBytes(sizeBytes)}`;
   const how = depth === 'deep' ? 'every byte was read' : depth === 'structure' ? 'its structure was checked' : 'it was not read'; // prettier-ignore
+  const read = verdict === 'damaged' && depth !== 'none' ? '' : `; ${how}`;
   const record = compared === 0 ? '' : compared === files ? ', as recorded when it was verified' : `, ${compared} of its files as recorded`; // prettier-ignore
   const rest = words === undefined ? '' : `: ${printable(words)}`;
-  return `${signs[verdict]} ${printable(id)}${spare ? ' (in the vault)' : ''} is ${verdict}${rest} (${what}; ${how}${record})`;
+  return `${signs[verdict]} ${printable(id)}${spare ? ' (in the vault)' : ''} is ${verdict}${rest} (${what}${read}${record})`;
 }
 
 const viewOf = ({ id, verdict, words, depth, sizeBytes, files, compared, spare }: Examined) => ({
   ...{ id, verdict, why: words ?? null, depth, sizeBytes, files, compared, spare: spare === true },
 });
-

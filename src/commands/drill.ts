@@ -50,8 +50,6 @@ export async function drill(command: readonly string[], options: DrillOptions): 
   if (!dir.ok) return refuse(dir.error, json);
   const known = resolveCommand(plan.argv[0], process.env, plan.cwd);
   if (!known.ok) return refuse(known.error, json);
-  const made = await makePlace(plan.argv, plan.cwd, dir.value);
-  if (!made.ok) return refuse(made.error, json);
   const output = createOutput(options);
   const say = (tone: Line['tone'], text: string): void => output.say([{ tone, text }]);
   const stop = new AbortController();
@@ -63,6 +61,11 @@ export async function drill(command: readonly string[], options: DrillOptions): 
     },
     hangup: () => output.detach(),
   });
+  const made = await makePlace(plan.argv, plan.cwd, dir.value);
+  if (!made.ok) {
+    unlisten();
+    return refuse(made.error, json);
+  }
   for (const text of plan.notices) say('warning', text);
   say('start', `drill · ${maskArgv(plan.argv).join(' ')}`);
   say('detail', `in ${made.value.root}; nothing in ${dir.value} is touched`);

@@ -59,7 +59,9 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
     if (!found.ok) return refuse(found.error, json);
     const { checkpoints } = found.value;
     recognised = store.layout;
-    say(`checkpoints in ${(store.dirs ?? [store.dir]).join(', ')} (${store.layout}; ${words}): ${checkpoints.length}`);
+    say(
+      `checkpoints in ${(store.dirs ?? [store.dir]).join(', ')} (${store.layout}; ${words}): ${checkpoints.length}`,
+    );
     const { rollbackEnabled, allowScratch } = plan.policy;
     const choice = chooseRollback({
       checkpoints,

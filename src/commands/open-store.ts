@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { WithAside } from '../checkpoints/include/store.js';
 import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { openCheckpointFolders, type OpenFolder } from '../checkpoints/many/open.js';
 import { openCheckpointStore, type OpenOptions } from '../checkpoints/open.js';
@@ -44,21 +43,38 @@ export async function openStore(
     notice,
   );
   if (!opened.ok) return opened;
-  const { store, release } = opened.value;
-  return ok({ store: withAside(store, plan, clock, notice), lock: { release } });
+  const folder = opened.value;
+  const store = await withAside(folder.store, plan, clock, notice);
+  return ok({ store, lock: { release: () => folder.release() } });
 }
 
 /** What `checkpoints.include` and `checkpoints.clean` name goes back together with the checkpoints. */
-function withAside(
+async function withAside(
   store: CheckpointStore,
   { aside, argv, cwd, stateDir }: RunPlan,
   clock: Clock,
   notice: (text: string) => void,
-): CheckpointStore {
+): Promise<CheckpointStore> {
   if (!aside) return store;
+  // loads the hash library
+  const { WithAside } = await import('../checkpoints/include/store.js');
   const program = resolveCommand(argv[0], process.env, cwd);
   const own = program.ok && /(^|\/)python[\d.]*$/.test(program.value) ? [program.value] : [];
   return new WithAside(store, { ...aside, cwd, stateDir, interpreters: [...own, 'python3'], clock, notice });
+}
+
+/** For a rollback by hand: what a run's `checkpoints.include` had kept goes back too; what it cleans is not known here. */
+export async function withKept(
+  store: CheckpointStore,
+  stateDir: string,
+  notice: (text: string) => void,
+): Promise<CheckpointStore> {
+  const { vault } = store;
+  if (vault === undefined || (await missingAncestor(path.join(vault, 'includes'))) !== undefined)
+    return store;
+  const { WithAside } = await import('../checkpoints/include/store.js');
+  const nothing = { include: [], clean: [], interpreters: [] };
+  return new WithAside(store, { ...nothing, stateDir, cwd: process.cwd(), clock: { now: Date.now }, notice });
 }
 
 /** One folder: locked, and claimed for the run. What was made of it goes again if it cannot be had. */

@@ -92,13 +92,20 @@ async function planCheckpoints(
 }
 
 /** What is kept and cleared outside the checkpoint folders; undefined: nothing. */
-function planAside(settings: Settings, plan: CheckpointPlan | undefined, cwd: string): Result<RunPlan['aside']> {
+function planAside(
+  settings: Settings,
+  plan: CheckpointPlan | undefined,
+  cwd: string,
+): Result<RunPlan['aside']> {
   const { include, clean } = settings.checkpoints;
   if (include.length === 0 && clean.length === 0) return ok(undefined);
   const dirs = (plan?.dirs ?? []).map(baseOf);
   const siblings = dirs.map((dir) => path.join(path.dirname(dir), `.${path.basename(dir)}.trainguard`));
   const vaults = plan?.vault === undefined ? siblings : [plan.vault];
-  const vetted = vetAside({ include, clean }, { checkpoints: dirs, vaults, stateDir: settings.stateDir, cwd });
+  const vetted = vetAside(
+    { include, clean },
+    { checkpoints: dirs, vaults, stateDir: settings.stateDir, cwd },
+  );
   return vetted.ok ? ok({ include, clean }) : vetted;
 }
 

@@ -43,11 +43,11 @@ export function resumeAdvice(wish: ResumeWish, layout: string): string {
     args.length === 0 && preset
       ? `--resume-args '${preset.join(' ')}' (or --resume-args preset), if the script takes it; `
       : '';
-  return (
-    `it was given ${given.join(', ')}; what makes it resume: ${flag}${known?.resume.advice ?? 'a flag that takes the checkpoint'}. ` +
-    '"trainguard drill" with the same command says which flag or line is missing. To train from the beginning on purpose ' +
-    'name another checkpoint folder; if its steps count from each launch set health.notResumed to warn'
-  );
+  return [
+    `it was given ${given.join(', ')}; what makes it resume: ${flag}${known?.resume.advice ?? 'a flag that takes the checkpoint'}`,
+    '"trainguard drill" with the same flags and command says which flag or line is missing',
+    'to train from the beginning on purpose name another checkpoint folder; if its steps count from each launch set health.notResumed to warn',
+  ].join('\n');
 }
 
 const presetOf = ({ preset }: ResumeWish, layout: string): (typeof layouts)[number] | undefined =>

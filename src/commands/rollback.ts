@@ -12,6 +12,7 @@ import { openForVerb, sayNotice } from './checkpoints-open.js';
 import { type CheckpointPlace, placeOf, type PlaceOptions } from './checkpoints-place.js';
 import { refuse } from './refuse.js';
 import { holdRun } from './rollback-hold.js';
+import { withKept } from './open-store.js';
 import { isNothing, rollbackJson, rollbackText, type RollbackReport } from './rollback-report.js';
 import { systemClock } from './run-parts.js';
 
@@ -82,7 +83,8 @@ async function inStore(place: CheckpointPlace, options: RollbackOptions): Promis
     sayNotice,
   );
   if (!opened.ok) return opened;
-  const { store, release } = opened.value;
+  const { release } = opened.value;
+  const store = await withKept(opened.value.store, place.stateDir, sayNotice);
   try {
     // what spans several folders is finished when all of them are there
     const recovered = dryRun ? ok([]) : await store.recover();

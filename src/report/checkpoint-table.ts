@@ -44,7 +44,10 @@ export function checkpointTable(rows: readonly CheckpointRow[], { metric, width 
     columns.push({ title: printable(metric), cell: (row) => metricWords(row.metric), right: true });
   if (rows.some((row) => row.spare || row.pinned)) columns.push({ title: '', cell: marks });
   columns.push({ title: 'why', cell: (row) => printable(row.why) });
-  const lines = [columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ cell }) => cell(row)))];
+  const lines = [
+    columns.map(({ title }) => title),
+    ...rows.map((row) => columns.map(({ cell }) => cell(row))),
+  ];
   const widths = columns.map((_, at) => Math.max(...lines.map((cells) => lengthOf(cells[at] ?? ''))));
   return lines.map((cells) => {
     const padded = cells.map((cell, at) => {
@@ -61,10 +64,10 @@ function shortened(cells: readonly string[], width: number | undefined): string 
   const before = cells.slice(0, -1).join(gap) + gap;
   const last = cells.at(-1) ?? '';
   const room = width === undefined ? Infinity : Math.max(leastWhy, width - lengthOf(before));
-  return before + (lengthOf(last) <= room ? last : `${[...last].slice(0, room - 1).join('')}…`);
+  return before + (lengthOf(last) <= room ? last : `${Array.from(last).slice(0, room - 1).join('')}…`);
 }
 
-const lengthOf = (text: string): number => [...text].length;
+const lengthOf = (text: string): number => Array.from(text).length;
 
 const metricWords = (value: number | undefined): string =>
   value === undefined ? '-' : String(Number(value.toPrecision(5)));

@@ -19,7 +19,6 @@ export function formatBytes(bytes: number): string {
  * its code, `\\x1b` or `\\u202e`.
  */
 export const printable = (name: string): string =>
-  // eslint-disable-next-line no-control-regex -- those are what it is about
   name.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (char) => {
     const code = char.charCodeAt(0).toString(16);
     return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`;

@@ -69,6 +69,9 @@ const ratio = rate('copy with digest') / rate('cp --reflink=never');
 const flushed = rate('the same, flushed') / rate('cp, then sync of the file');
 console.log(`with its digest it goes at ${times(ratio)} the rate of cp, flushed at ${times(flushed)}`);
 check('cp to snapshot with digest', 1 / ratio, 1 / leastRatio, ' ×');
+console.log(
+  `event-loop delay of a process that does nothing here: ${ms(await idleDelayMs())} at the 99th percentile`,
+);
 check('event-loop delay, 99th percentile', delays.percentile(99) / 1e6, mostDelayMs, ' ms');
 await linkTree();
 
@@ -86,6 +89,15 @@ async function pourOnly() {
   } finally {
     files.open = open;
   }
+}
+
+/** What the machine's other work does to any event loop. */
+async function idleDelayMs() {
+  const idle = monitorEventLoopDelay({ resolution: 1 });
+  idle.enable();
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  idle.disable();
+  return idle.percentile(99) / 1e6;
 }
 
 async function linkTree() {

@@ -11,7 +11,9 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { printTable } from '../bench/lib.mjs';
 
-const tests = path.resolve(process.env.TRAINGUARD_TESTS ?? fileURLToPath(new URL('../../dist/test', import.meta.url)));
+const tests = path.resolve(
+  process.env.TRAINGUARD_TESTS ?? fileURLToPath(new URL('../../dist/test', import.meta.url)),
+);
 const child = path.join(tests, 'checkpoints/cut-scene.js');
 const { finishRollbacks, rollBack } = await import(
   pathToFileURL(path.join(tests, '../src/checkpoints/rollback/transaction.js')).href
@@ -32,16 +34,21 @@ let violated = 0;
 for (const name of Object.keys(scenes).filter((one) => one.includes(only))) {
   for (const what of ['roll-back', 'undo']) {
     const ends = await endsOf(name, what);
-    for (const how of ['exit', 'kill']) rows.push([name, what, how, ...(await everyCut(name, what, how, ends))]);
-    rows.push([name, `finishing a cut ${what}`, 'kill', ...(await everySecondCut(name, what, ends, rows.at(-1)[3]))]);
+    for (const how of ['exit', 'kill']) tell(name, what, how, await everyCut(name, what, how, ends));
+    tell(name, `finishing a cut ${what}`, 'kill', await everySecondCut(name, what, ends, rows.at(-1)[3]));
   }
-  console.error(`${name}: done`);
 }
 printTable(rows);
 const points = rows.slice(1).reduce((sum, row) => sum + row[3], 0);
 console.log(`${points} processes cut off, ${violated} violations`);
 if (!process.argv.includes('--no-faults')) faults();
 if (violated > 0) process.exitCode = 1;
+
+/** Each row as soon as it is known: all of them take minutes. */
+function tell(name, what, how, counts) {
+  rows.push([name, what, how, ...counts]);
+  console.error(rows.at(-1).join(', '));
+}
 
 /** How the folder is before, and how it is to be. */
 async function endsOf(name, what) {
@@ -57,7 +64,7 @@ async function endsOf(name, what) {
 /** The scene, right before what is to be cut off. */
 async function begin(name, what) {
   const parent = mkdtempSync(path.join(base, 'cut-'));
-  const place = setUp(scenes[name], parent);
+  const place = await setUp(scenes[name], parent);
   if (what === 'undo') must(await rollBack(place, await scenes[name].order(place)));
   return parent;
 }
@@ -127,10 +134,14 @@ async function getsThrough(name, what, parent, nth, how) {
 
 function faults() {
   console.log('every change to the disk failing in each way (ENOSPC, EIO, EACCES, EXDEV, EROFS, …):');
-  const run = spawnSync(process.execPath, ['--test', path.join(tests, 'checkpoints/rollback-faults.test.js')], {
-    env: { ...process.env, ALL_FAULTS: '1', TMPDIR: base },
-    encoding: 'utf8',
-  });
+  const run = spawnSync(
+    process.execPath,
+    ['--test', path.join(tests, 'checkpoints/rollback-faults.test.js')],
+    {
+      env: { ...process.env, ALL_FAULTS: '1', TMPDIR: base },
+      encoding: 'utf8',
+    },
+  );
   const lines = run.stdout.split('\n');
   console.log(lines.filter((line) => /^# (?:cases|pass|fail)|^ {4}# \d/.test(line)).join('\n'));
   if (run.status !== 0) {

@@ -2,7 +2,6 @@
 // disk (0: never), leaving by exit(99) or by SIGKILL.
 import { finishRollbacks, rollBack, undoRollback } from '../../src/checkpoints/rollback/transaction.js';
 import { beforeEachChange } from '../support/faults.js';
-import { value } from './samples.js';
 import { placeIn, scenes } from './scenes.js';
 
 const [name = '', what, parent = '', nth, how] = process.argv.slice(2);
@@ -19,6 +18,9 @@ beforeEachChange((number) => {
   for (;;);
 });
 
-if (order) value(await rollBack(place, order));
-else if (what === 'undo') value(await undoRollback(place, Date.now()));
-else value(await finishRollbacks(place));
+const done = order
+  ? await rollBack(place, order)
+  : what === 'undo'
+    ? await undoRollback(place, Date.now())
+    : await finishRollbacks(place);
+if (!done.ok) throw new Error(done.error.message);

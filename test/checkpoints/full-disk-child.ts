@@ -15,7 +15,11 @@ await store.retain();
 const laid = existsSync(path.join(store.vault ?? '', 'reserve'));
 if (reserve === 'without') rmSync(path.join(store.vault ?? '', 'reserve'));
 for (let size = 65_536; size > 0; size = Math.floor(size / 2)) while (grew(size));
-const rolled = await store.rollback({ target: 'step-10.npz', moves: ['step-30.npz', 'step-20.npz'], reason: 'x' });
+const rolled = await store.rollback({
+  target: 'step-10.npz',
+  moves: ['step-30.npz', 'step-20.npz'],
+  reason: 'x',
+});
 process.stdout.write(JSON.stringify({ laid, ok: rolled.ok, code: rolled.ok ? undefined : rolled.error.code, left: readdirSync(dir).sort() })); // prettier-ignore
 
 function grew(bytes: number): boolean {

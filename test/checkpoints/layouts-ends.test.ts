@@ -188,10 +188,7 @@ const cuts: readonly Cut[] = [
   {
     what: 'a rank that the ones before had',
     name: 'composer',
-    spoil: (dir) => {
-      without('ep0-ba300-rank1.pt')(dir);
-      turnLink(dir, 'latest-rank1.pt', 'ep0-ba200-rank1.pt');
-    },
+    spoil: without('ep0-ba300-rank1.pt'),
     expected: { 'ep0-ba300-rank0.pt': 'epN-baN-rankN.pt is missing, which every checkpoint before it has' },
   },
   {
@@ -199,6 +196,16 @@ const cuts: readonly Cut[] = [
     name: 'composer',
     spoil: without('ep0-ba300-rank0.pt'),
     expected: { 'ep0-ba300-rank1.pt': 'rank 0 of epN-baN-rankN.pt is missing: its save did not end' },
+  },
+  {
+    what: 'a rank’s link that was not turned',
+    name: 'composer',
+    spoil: (dir) => {
+      turnLink(dir, 'latest-rank1.pt', 'ep0-ba200-rank1.pt');
+      const later = Date.now() / 1000 + 60;
+      for (const rank of [0, 1]) dated(dir, `ep0-ba300-rank${rank}.pt`, later);
+    },
+    expected: { 'ep0-ba300-rank0.pt': 'latest-rank1.pt still names ep0-ba200-rank0.pt: its save did not end' },
   },
   {
     what: 'links turned last',

@@ -6,6 +6,7 @@ import type { LayoutName } from '../../src/checkpoints/layouts/layout.js';
 import { describeAmbiguity, layoutNames, layouts } from '../../src/checkpoints/layouts/registry.js';
 import { Scanner, type Scan } from '../../src/checkpoints/scan.js';
 import { layFramework, legacyFlax, saveOf, torchOf, type Tree } from './layout-samples.js';
+import { root } from '../support/root.js';
 import { lay, npz, safetensorsOf, scratch, trainerFolder } from './samples.js';
 
 const scan = (dir: string, wanted: 'auto' | LayoutName = 'auto'): Promise<Scan> =>
@@ -122,6 +123,12 @@ describe('--layout', () => {
   test('every name has one entry, with words for a person', () => {
     assert.deepEqual(layouts.map((layout) => layout.name).sort(), [...layoutNames].sort()); // prettier-ignore
     for (const { title, resume } of layouts) assert.ok(title !== '' && resume.advice.length > 10);
+  });
+
+  test('every name has its row in the documentation', () => {
+    const text = readFileSync(path.join(root, 'docs/layouts.md'), 'utf8');
+    const documented = [...text.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]);
+    assert.deepEqual(documented, [...layoutNames]);
   });
 
   test('is listed in the help', () => {

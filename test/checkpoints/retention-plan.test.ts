@@ -75,8 +75,21 @@ describe('each rule keeps for itself, and says so', () => {
   });
 
   test('what was not verified yet stays; what is in doubt goes once a newer one is safe', () => {
-    const standing: Standing[] = ['partial', 'complete', 'suspect', 'safe', 'tainted', 'verified', 'verified'];
-    const planned = plan(series(7, (index) => ({ standing: standing[index] ?? 'safe' })), rules, none, now);
+    const standing: Standing[] = [
+      'partial',
+      'complete',
+      'suspect',
+      'safe',
+      'tainted',
+      'verified',
+      'verified',
+    ];
+    const planned = plan(
+      series(7, (index) => ({ standing: standing[index] ?? 'safe' })),
+      rules,
+      none,
+      now,
+    );
     assert.deepEqual(planned.drop, [
       { id: 'step-300', because: 'suspect, and a newer one is safe' },
       { id: 'step-400', because: 'older than the last 2, and no other rule keeps it' },
@@ -88,14 +101,20 @@ describe('bounds', () => {
   test('bytes: the least worth goes first, then the oldest, and no more than must', () => {
     const planned = plan(series(9), { ...rules, everySteps: 300, bytes: 30 }, none, now);
     assert.deepEqual(planned.keep.map(({ id }) => id), ['step-600', 'step-800', 'step-900']); // prettier-ignore
-    assert.ok(planned.drop.some(({ id, because }) => id === 'step-300' && because === 'over the bound of 30 B'));
+    assert.ok(
+      planned.drop.some(({ id, because }) => id === 'step-300' && because === 'over the bound of 30 B'),
+    );
   });
 
   test('a disk that is nearly full: as much as the next save lacks', () => {
     const planned = plan(series(4), { ...rules, last: 4 }, none, now, 15);
     assert.deepEqual(dropped(planned), ['step-100', 'step-200']);
     assert.equal(planned.drop[0]?.because, 'in the way of the next save');
-    assert.deepEqual(dropped(plan(series(4), rules, none, now, 15)), ['step-100', 'step-200'], 'they go anyway');
+    assert.deepEqual(
+      dropped(plan(series(4), rules, none, now, 15)),
+      ['step-100', 'step-200'],
+      'they go anyway',
+    );
   });
 
   test('what frees nothing is no sacrifice', () => {
@@ -171,7 +190,10 @@ describe('of whatever there is, 500 times', () => {
       assert.deepEqual([...keep, ...drop].map(({ id }) => id).sort(), [...order].sort(), name);
       for (const part of [keep, drop])
         assert.ok(part.every((one, index) => index === 0 || at(part[index - 1] ?? one) < at(one)), name); // prettier-ignore
-      assert.ok([...keep, ...drop].every(({ because }) => because !== ''), name);
+      assert.ok(
+        [...keep, ...drop].every(({ because }) => because !== ''),
+        name,
+      );
     });
   });
 
@@ -190,7 +212,11 @@ describe('of whatever there is, 500 times', () => {
       const left = sum(some, planned);
       const ids = new Set(planned.keep.map(({ id }) => id));
       const mayGo = some.filter(
-        (one) => ids.has(one.id) && !floor.has(one.id) && !['partial', 'complete'].includes(one.standing) && one.bytes > 0,
+        (one) =>
+          ids.has(one.id) &&
+          !floor.has(one.id) &&
+          !['partial', 'complete'].includes(one.standing) &&
+          one.bytes > 0,
       );
       if (mayGo.length === 0) return;
       assert.ok(left <= (drawn.bytes ?? Infinity), name);
@@ -204,12 +230,16 @@ describe('of whatever there is, 500 times', () => {
       const wider: Rules[] = [
         { ...drawn, ...(drawn.bytes !== undefined && { bytes: drawn.bytes + 50 }) },
         ...(drawn.bytes === undefined && wanted === 0
-          ? [{ ...drawn, last: drawn.last + 1 }, { ...drawn, withinMs: (drawn.withinMs ?? 0) + hour }]
+          ? [
+              { ...drawn, last: drawn.last + 1 },
+              { ...drawn, withinMs: (drawn.withinMs ?? 0) + hour },
+            ]
           : []),
       ];
       for (const one of wider)
         for (const id of dropped(plan(some, one, floor, now, wanted))) assert.ok(gone.has(id), `${name}: ${id}`); // prettier-ignore
-      for (const id of dropped(plan(some, drawn, floor, now, Math.floor(wanted / 2)))) assert.ok(gone.has(id), name);
+      for (const id of dropped(plan(some, drawn, floor, now, Math.floor(wanted / 2))))
+        assert.ok(gone.has(id), name);
     });
   });
 

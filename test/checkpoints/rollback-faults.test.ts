@@ -19,9 +19,9 @@ interface Stage {
   readonly contents: ReadonlySet<string>;
 }
 
-function stageOf(scene: Scene, base: string): Stage {
+async function stageOf(scene: Scene, base: string): Promise<Stage> {
   const parent = mkdtempSync(path.join(base, 'run-'));
-  const place = setUp(scene, parent);
+  const place = await setUp(scene, parent);
   return { place, parent, before: treeOf(parent), contents: contentsIn(parent) };
 }
 
@@ -35,12 +35,12 @@ for (const [name, scene] of Object.entries(scenes)) {
   describe(name, () => {
     test('each change to the disk fails in each way: as before, or as wanted once finished', async (t) => {
       const base = scratch(t);
-      const sample = stageOf(scene, base);
+      const sample = await stageOf(scene, base);
       value(await rollBack(sample.place, await scene.order(sample.place)));
       const wanted = treeOf(sample.parent);
       assert.notDeepEqual(wanted, sample.before);
       const cases = await everyFault(
-        () => Promise.resolve(stageOf(scene, base)),
+        () => stageOf(scene, base),
         async ({ place }) => rollBack(place, await scene.order(place)),
         async ({ stage, value: done, error, crashed, fault }) => {
           assert.equal(error, undefined, 'a Problem is answered, not thrown');
@@ -68,7 +68,7 @@ for (const [name, scene] of Object.entries(scenes)) {
     test('the same of undoing it', async (t) => {
       const base = scratch(t);
       const rolledBack = async (): Promise<Stage & { original: Record<string, string> }> => {
-        const stage = stageOf(scene, base);
+        const stage = await stageOf(scene, base);
         value(await rollBack(stage.place, await scene.order(stage.place)));
         return { ...stage, original: stage.before, before: treeOf(stage.parent) };
       };

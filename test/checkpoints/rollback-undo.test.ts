@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { finishRollbacks, rollBack, undoRollback } from '../../src/checkpoints/rollback/transaction.js';
@@ -16,8 +16,11 @@ const scene = (name: string): Scene => {
 describe('what a rollback puts back', () => {
   test('has its mode and its times, and bytes of its own', async (t) => {
     const inPlace = scene('a file in place, out of a copy');
-    const place = setUp(inPlace, scratch(t));
-    const [live, kept] = [path.join(place.dir, 'ckpt.pt'), path.join(place.vault, 'spares/one/files/ckpt.pt')];
+    const place = await setUp(inPlace, scratch(t));
+    const [live, kept] = [
+      path.join(place.dir, 'ckpt.pt'),
+      path.join(place.vault, 'spares/one/files/ckpt.pt'),
+    ];
     const [old, spare] = [statSync(live), statSync(kept)];
     const done = value(await rollBack(place, await inPlace.order(place)));
     const now = statSync(live);
@@ -31,7 +34,7 @@ describe('what a rollback puts back', () => {
 
   test('out of a hard-link tree is the very files, in a folder as old as they are', async (t) => {
     const tree = scene('a folder back out of a hard-link tree, over its damaged self');
-    const place = setUp(tree, scratch(t));
+    const place = await setUp(tree, scratch(t));
     value(await rollBack(place, await tree.order(place)));
     const [live, kept] = [place.dir, path.join(place.vault, 'spares/one/files')].map((root) => path.join(root, 'checkpoint-10')); // prettier-ignore
     const times = readdirSync(live ?? '').map((name) => statSync(path.join(live ?? '', name)).mtimeMs);
@@ -42,7 +45,7 @@ describe('what a rollback puts back', () => {
   test('a kept copy whose bytes have changed is refused, and nothing is changed', async (t) => {
     const inPlace = scene('a file in place, out of a copy');
     const parent = scratch(t);
-    const place = setUp(inPlace, parent);
+    const place = await setUp(inPlace, parent);
     const order = await inPlace.order(place);
     const kept = path.join(place.vault, 'spares/one/files/ckpt.pt');
     const bytes = readFileSync(kept);
@@ -51,7 +54,10 @@ describe('what a rollback puts back', () => {
     const before = treeOf(parent);
     const refused = await rollBack(place, order);
     assert.ok(!refused.ok);
-    assert.match(refused.error.message, /the copy of ckpt\.pt@1200 in the vault is damaged: ckpt\.pt: its bytes/);
+    assert.match(
+      refused.error.message,
+      /the copy of ckpt\.pt@1200 in the vault is damaged: ckpt\.pt: its bytes/,
+    );
     assert.deepEqual(treeOf(parent), before);
     assert.deepEqual(readdirSync(path.join(place.vault, 'stage')), []);
     assert.deepEqual(readdirSync(path.join(place.vault, 'journal')), []);
@@ -60,7 +66,7 @@ describe('what a rollback puts back', () => {
   test('a name that is done already answers what it did, and does nothing', async (t) => {
     const tree = scene('a folder a step');
     const parent = scratch(t);
-    const place = setUp(tree, parent);
+    const place = await setUp(tree, parent);
     const order = { ...(await tree.order(place)), tx: 'group-1' };
     const done = value(await rollBack(place, order));
     lay(place.dir, trainerFolder(20));
@@ -71,7 +77,7 @@ describe('what a rollback puts back', () => {
 
   test('what took its place after the commit is kept, too', async (t) => {
     const inPlace = scene('a file in place, out of a copy');
-    const place = setUp(inPlace, scratch(t));
+    const place = await setUp(inPlace, scratch(t));
     const order = await inPlace.order(place);
     value(await rollBack(place, { ...order, tx: 'cut' }));
     // as if it had been cut off after the second name was given, and a training had saved since
@@ -90,13 +96,16 @@ describe('undo', () => {
   test('is refused where training has written since, naming what is in the way', async (t) => {
     const tree = scene('a folder a step');
     const parent = scratch(t);
-    const place = setUp(tree, parent);
+    const place = await setUp(tree, parent);
     value(await rollBack(place, await tree.order(place)));
     lay(place.dir, trainerFolder(20));
     const after = treeOf(parent);
     const refused = await undoRollback(place, Date.now());
     assert.ok(!refused.ok);
-    assert.match(refused.error.message, /is not undone: checkpoint-20 was written .*; move it elsewhere, then undo it/);
+    assert.match(
+      refused.error.message,
+      /is not undone: checkpoint-20 was written .*; move it elsewhere, then undo it/,
+    );
     assert.deepEqual(treeOf(parent), after);
     rmSync(path.join(place.dir, 'checkpoint-20'), { recursive: true });
     value(await undoRollback(place, Date.now()));
@@ -105,7 +114,7 @@ describe('undo', () => {
 
   test('sees that a file was written over in place', async (t) => {
     const inPlace = scene('a file in place, out of a copy');
-    const place = setUp(inPlace, scratch(t));
+    const place = await setUp(inPlace, scratch(t));
     value(await rollBack(place, await inPlace.order(place)));
     writeFileSync(path.join(place.dir, 'ckpt.pt'), npz(1210));
     const refused = await undoRollback(place, Date.now());
@@ -115,9 +124,11 @@ describe('undo', () => {
   test('takes the last one back, then the one before, or the one that is named', async (t) => {
     const dir = path.join(scratch(t), 'ckpts');
     lay(dir, { ...trainerFolder(10), ...trainerFolder(20), ...trainerFolder(30) });
-    const { store } = await open(t, dir);
-    const roll = async (target: string, moves: string[]): Promise<string> =>
-      value(await store.rollback({ target, moves, reason: 'by hand' })).tx;
+    const { store, clock } = await open(t, dir);
+    const roll = async (target: string, moves: string[]): Promise<string> => {
+      clock.pass(1000);
+      return value(await store.rollback({ target, moves, reason: 'by hand' })).tx;
+    };
     const first = await roll('checkpoint-20', ['checkpoint-30']);
     const second = await roll('checkpoint-10', ['checkpoint-20']);
     const back = value(await store.undo());
@@ -135,7 +146,7 @@ describe('undo', () => {
 
   test('says that what was moved is gone from the vault', async (t) => {
     const tree = scene('a folder a step');
-    const place = setUp(tree, scratch(t));
+    const place = await setUp(tree, scratch(t));
     const { tx } = value(await rollBack(place, await tree.order(place)));
     rmSync(path.join(place.vault, 'quarantine', tx), { recursive: true });
     const refused = await undoRollback(place, Date.now());
@@ -145,7 +156,7 @@ describe('undo', () => {
   test('of a rollback by an older version, which knew moves only', async (t) => {
     const tree = scene('a folder a step');
     const parent = scratch(t);
-    const place = setUp(tree, parent);
+    const place = await setUp(tree, parent);
     const before = treeOf(parent);
     const { tx } = value(await rollBack(place, await tree.order(place)));
     const journal = path.join(place.vault, 'journal', `${tx}.json.done`);
@@ -167,7 +178,7 @@ describe('the target', () => {
     const bytes = readFileSync(file);
     bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
     writeFileSync(file, bytes);
-    (await import('node:fs')).utimesSync(file, atime, mtime);
+    utimesSync(file, atime, mtime);
     const { store, clock } = await open(t, dir);
     clock.pass(1000);
     await look(store);
@@ -199,7 +210,7 @@ describe('the target', () => {
     const name = path.basename(target.path);
     assert.deepEqual(done.restored, [{ id: target.id, to: path.join(dir, name) }]);
     assert.deepEqual(readdirSync(dir), [name]);
-    assert.deepEqual(told(await look(store)), [`${name}:${target.standing}`]);
+    assert.ok(told(await look(store)).includes(`${name}:${target.standing}`));
     value(await store.undo());
     assert.deepEqual(readdirSync(dir), ['checkpoint-30']);
     assert.ok(existsSync(path.join(vaultOf(dir), 'spares')));

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync } from 'node:fs'; // prettier-ignore
 import path from 'node:path';
-import { BlockDigest } from '../../src/util/os/digest.js';
 import { walkDir } from '../../src/util/os/dir-walk.js';
 import type { Piece } from '../../src/checkpoints/rollback/piece.js';
 import type { RollbackPlace } from '../../src/checkpoints/rollback/place.js';
 import type { RollbackOrder } from '../../src/checkpoints/rollback/transaction.js';
 import type { HeldSpare } from '../../src/checkpoints/spares/spare.js';
-import { lay, npz, trainerFolder } from './samples.js';
+
+// a process that is to be cut off lays nothing, and would spend its time on loading what it does not use
+const samples = (): Promise<typeof import('./samples.js')> => import('./samples.js');
 
 /** A rollback that is cut off, or whose disk fails, at each of its operations. */
 export interface Scene {
   /** What is in the checkpoint folder, and in the vault, before. */
-  lay(dir: string, vault: string): void;
+  lay(dir: string, vault: string): Promise<void>;
   order(place: RollbackPlace): Promise<RollbackOrder>;
 }
 
@@ -24,12 +25,12 @@ export const placeIn = (parent: string): RollbackPlace => ({
 });
 
 /** Makes a scene in an empty folder. */
-export function setUp(scene: Scene, parent: string): RollbackPlace {
+export async function setUp(scene: Scene, parent: string): Promise<RollbackPlace> {
   const place = placeIn(parent);
   for (const folder of ['manifests', 'journal', 'quarantine', 'spares'])
     mkdirSync(path.join(place.vault, folder), { recursive: true });
   mkdirSync(place.dir);
-  scene.lay(place.dir, place.vault);
+  await scene.lay(place.dir, place.vault);
   return place;
 }
 
@@ -39,14 +40,12 @@ const moveOf = ({ dir }: RollbackPlace, name: string): { id: string; name: strin
   inode: String(lstatSync(path.join(dir, name)).ino),
 });
 
-const ds = (step: number): Record<string, Buffer> => ({
-  [`global_step${step}/mp_rank_00_model_states.pt`]: npz(step),
-  [`global_step${step}/zero_pp_rank_0_mp_rank_00_optim_states.pt`]: npz(step + 1),
-});
-
 export const scenes: Readonly<Record<string, Scene>> = {
   'a folder a step': {
-    lay: (dir) => lay(dir, { ...trainerFolder(10), ...trainerFolder(20), ...trainerFolder(30) }),
+    lay: async (dir) => {
+      const { lay, trainerFolder } = await samples();
+      lay(dir, { ...trainerFolder(10), ...trainerFolder(20), ...trainerFolder(30) });
+    },
     order: (place) =>
       Promise.resolve({
         ...{ at, reason: 'numeric', target: 'checkpoint-10' },
@@ -54,7 +53,8 @@ export const scenes: Readonly<Record<string, Scene>> = {
       }),
   },
   'a folder back out of a hard-link tree, over its damaged self': {
-    lay: (dir, vault) => {
+    lay: async (dir, vault) => {
+      const { lay, trainerFolder } = await samples();
       lay(path.join(vault, 'spares', 'one', 'files'), trainerFolder(10));
       lay(dir, { 'checkpoint-10/model.safetensors': 'torn', ...trainerFolder(20) });
     },
@@ -65,7 +65,8 @@ export const scenes: Readonly<Record<string, Scene>> = {
     }),
   },
   'a file in place, out of a copy': {
-    lay: (dir, vault) => {
+    lay: async (dir, vault) => {
+      const { lay, npz } = await samples();
       lay(path.join(vault, 'spares', 'one', 'files'), { 'ckpt.pt': npz(1200) });
       lay(dir, { 'ckpt.pt': npz(1300).subarray(0, 3000), 'train.log': 'foreign' });
     },
@@ -76,7 +77,16 @@ export const scenes: Readonly<Record<string, Scene>> = {
     }),
   },
   'a pointer file': {
-    lay: (dir) => lay(dir, { ...ds(10), ...ds(20), latest: 'global_step20' }),
+    lay: async (dir) => {
+      const { lay, npz } = await samples();
+      const [model, optimizer] = ['mp_rank_00_model_states.pt', 'zero_pp_rank_0_mp_rank_00_optim_states.pt'];
+      for (const step of [10, 20])
+        lay(path.join(dir, `global_step${step}`), {
+          [model ?? '']: npz(step),
+          [optimizer ?? '']: npz(step + 1),
+        });
+      lay(dir, { latest: 'global_step20' });
+    },
     order: (place) =>
       Promise.resolve({
         ...{ at, reason: 'numeric', target: 'global_step10' },
@@ -85,7 +95,8 @@ export const scenes: Readonly<Record<string, Scene>> = {
       }),
   },
   'a pointer link, and a second name': {
-    lay: (dir) => {
+    lay: async (dir) => {
+      const { lay, npz } = await samples();
       lay(dir, { 'ep1-ba10-rank0.pt': npz(10), 'ep1-ba20-rank0.pt': npz(20), 'last.ckpt': npz(20) });
       symlinkSync('ep1-ba20-rank0.pt', path.join(dir, 'latest-rank0.pt'));
     },
@@ -100,7 +111,8 @@ export const scenes: Readonly<Record<string, Scene>> = {
       }),
   },
   'a database and a cache beside the folder': {
-    lay: (dir, vault) => {
+    lay: async (dir, vault) => {
+      const { lay, npz, trainerFolder } = await samples();
       const beside = path.dirname(dir);
       lay(dir, { ...trainerFolder(10), ...trainerFolder(20) });
       lay(beside, { 'state.sqlite': npz(20), 'cache/a': 'a', 'cache/b': 'b' });
@@ -127,7 +139,12 @@ export const scenes: Readonly<Record<string, Scene>> = {
   },
 };
 
-const pointer = (name: string, source: Piece['source']): Piece => ({ id: name, name, why: 'pointer', source });
+const pointer = (name: string, source: Piece['source']): Piece => ({
+  id: name,
+  name,
+  why: 'pointer',
+  source,
+});
 
 async function restore(
   { vault }: RollbackPlace,
@@ -137,6 +154,7 @@ async function restore(
 ): Promise<Piece> {
   const root = path.join(vault, 'spares', 'one', 'files');
   const { files, folders } = await walkDir(root, '', { maxFiles: 1000, maxDepth: 9 });
+  const { BlockDigest } = await import('../../src/util/os/digest.js');
   const digested = files.map((file) => {
     const digest = new BlockDigest();
     digest.add(readFileSync(path.join(root, file.path)));
@@ -182,11 +200,4 @@ export function contentsIn(parent: string): ReadonlySet<string> {
 export function leftovers({ vault }: RollbackPlace): string[] {
   const names = readdirSync(vault, { recursive: true }) as string[];
   return names.filter((name) => /^journal\/.*\.(json|tmp)$/.test(name) || /^stage\//.test(name));
-}
-
-/** Sets the times of what a trainer has just written. */
-export function touch(file: string, text: string): void {
-  writeFileSync(file, text);
-  const now = Date.now() / 1000;
-  utimesSync(file, now, now);
 }

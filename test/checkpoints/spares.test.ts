@@ -3,9 +3,12 @@ import { appendFileSync, existsSync, linkSync, readdirSync, readFileSync, rmSync
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { Copier } from '../../src/checkpoints/spares/copy.js';
 import type { Spare } from '../../src/checkpoints/spares/spare.js';
+import { sweepDrafts, takeSpare, type TakeOrder } from '../../src/checkpoints/spares/take.js';
 import type { CheckpointStore } from '../../src/supervisor/ports.js';
-import { files } from '../../src/util/os/durable.js';
+import { walkDir } from '../../src/util/os/dir-walk.js';
+import { errorCode, files } from '../../src/util/os/durable.js';
 import { everyFault } from '../support/faults.js';
 import {
   bytesIn,
@@ -190,6 +193,26 @@ describe('one that is rewritten in place', () => {
     assert.deepEqual(told(await look((await again()).store)), ['ckpt.npz:safe']);
   });
 
+  test('put back by a rollback it has its standing, proof and step again, and is not read once more for that', async (t) => {
+    const { store, dir } = await opened(t, { 'ckpt.npz': npz(1) });
+    await keep(store);
+    await store.credit({ ms: 0, steps: 0 });
+    await store.credit({ ms: 119_999, steps: 60 });
+    const [id = ''] = kept(store);
+    writeFileSync(path.join(dir, 'ckpt.npz'), npz(2).subarray(0, 700));
+    await look(store);
+    value(await store.rollback({ target: id, moves: ['ckpt.npz'], reason: 'x' }));
+    assert.deepEqual(readFileSync(path.join(dir, 'ckpt.npz')), npz(1));
+    const reads = t.mock.method(files, 'open');
+    assert.deepEqual(told(await look(store)), ['ckpt.npz:verified']);
+    assert.deepEqual(reads.mock.calls.filter((call) => String(call.arguments[0]).endsWith('ckpt.npz')), []); // prettier-ignore
+    reads.mock.restore();
+    await store.credit({ ms: 0, steps: 0 });
+    await store.credit({ ms: 1, steps: 0 });
+    assert.deepEqual(told(await look(store)), ['ckpt.npz:safe']);
+    assert.deepEqual(kept(store), [id]);
+  });
+
   test('a copy is thrown away if the file changes under it', async (t) => {
     const { store, dir, notices } = await opened(t, { 'ckpt.npz': npz(1) });
     await look(store);
@@ -355,36 +378,47 @@ test('nothing is kept by a look that only reads, nor of what a guessed folder he
   assert.deepEqual(readdirSync(shelfOf(guessed.store)), []);
 });
 
-for (const inPlace of [true, false]) {
-  test(`whatever goes wrong where while one is kept: all of it or nothing, and the checkpoint is untouched (${inPlace ? 'copy' : 'links'})`, async (t) => {
-    const dir = path.join(scratch(t), 'ckpts');
-    const tree: Record<string, Buffer> = inPlace ? { 'ckpt.npz': npz(1) } : { 'step-10/model.npz': npz(1) };
+for (const how of ['copy', 'links'] as const) {
+  test(`whatever goes wrong where while one is kept by ${how}: all of it or nothing, and it can be kept after it`, async (t) => {
+    const [dir, vaults] = [path.join(scratch(t), 'ckpts'), scratch(t)];
+    lay(dir, { 'step-10/model.npz': npz(1, 200) });
+    let stages = 0;
+    const order = async (vault: string): Promise<TakeOrder> => {
+      const { files: stamps, folders } = await walkDir(dir, 'step-10', { maxFiles: 9, maxDepth: 9 });
+      const unit = { id: 'step-10', members: [], mayBeStep: true, expected: new Map<string, string>(), files: stamps, folders }; // prettier-ignore
+      const spare: Spare = { schemaVersion: 1, id: 'step-10@10', of: 'step-10', how, members: ['step-10'], files: stamps, folders, runId: '', takenAt: 1 }; // prettier-ignore
+      return { dir, vault, unit, spare, copier: new Copier() };
+    };
     const cases = await everyFault(
-      async () => {
-        rmSync(path.dirname(dir), { recursive: true, force: true });
-        lay(dir, tree);
-        const { store, notices } = await open(t, dir);
-        await look(store);
-        return { store, notices };
-      },
-      ({ store }) => store.keep({ live: true }),
-      async ({ stage, crashed, error, name }) => {
-        assert.equal(error, undefined, 'it ends no run');
-        assert.deepEqual(
-          bytesIn(dir),
-          new Map(Object.entries(tree).map(([one, data]) => [one, Buffer.from(data)])),
-        );
-        const shelf = shelfOf(stage.store);
-        for (const one of readdirSync(shelf).filter((entry) => !entry.startsWith('.')))
+      () => order(path.join(vaults, String(stages++))),
+      takeSpare,
+      async ({ stage, crashed, error, fault, name }) => {
+        const shelf = path.join(stage.vault, 'spares');
+        const found = existsSync(shelf) ? readdirSync(shelf) : [];
+        for (const one of found.filter((entry) => !entry.startsWith('.')))
           assert.deepEqual([...bytesIn(path.join(shelf, one, 'files'))], [...bytesIn(dir)], name);
-        // whoever comes after it has one, and nothing half-made is left
-        const { store } = crashed ? await open(t, dir) : stage;
-        await keep(store);
-        assert.equal(readdirSync(shelf).length, 1);
-        const damaged = (await look(store)).filter((fact) => fact.standing !== 'verified');
-        assert.deepEqual(damaged, []);
+        if (!crashed && error !== undefined) assert.ok(errorCode(error), 'the system’s own error');
+        if (!crashed && !fault.startsWith('disk'))
+          assert.ok(
+            found.every((entry) => !entry.startsWith('.')),
+            name,
+          );
+        if (found.length > 0 && !found.some((entry) => !entry.startsWith('.'))) {
+          const again = await takeSpare(await order(stage.vault));
+          assert.ok(typeof again === 'object');
+          await sweepDrafts(stage.vault);
+          assert.equal(readdirSync(shelf).length, 1);
+        }
       },
     );
     assert.ok(cases >= 40, `only ${cases} cases`);
   });
 }
+
+test('what a disk refuses ends no run: it is said, once', async (t) => {
+  const { store, notices } = await opened(t, folders(10));
+  t.mock.method(files, 'link', () => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }))); // prettier-ignore
+  await keep(store);
+  await keep(store);
+  assert.deepEqual(notices, ['no spare of checkpoint-10 could be kept: EIO: i/o error; until one can, what the trainer removes or writes over is gone']); // prettier-ignore
+});

@@ -4,7 +4,18 @@ import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { verifyFile, type FileVerdict } from '../../src/checkpoints/verify/file.js';
 import { verifyUnit } from '../../src/checkpoints/verify/unit.js';
-import { hdf5Of, lay, noise, npz, python, safetensorsOf, scratch, zipOf, type ZipMember } from './samples.js';
+import {
+  hdf5Of,
+  lay,
+  noise,
+  npz,
+  python,
+  safetensorsOf,
+  scratch,
+  trainerFolder,
+  zipOf,
+  type ZipMember,
+} from './samples.js';
 
 const always = { deep: true, goOn: () => true };
 
@@ -205,6 +216,22 @@ test('a shard that its index names must be there', async (t) => {
   lay(root, { 'c/model-00002-of-00002.safetensors': safetensorsOf({ b: 3 }) });
   const all = [...files, 'c/model-00002-of-00002.safetensors'];
   assert.equal((await verifyUnit({ root, files: all, expected: new Map() }, always)).damage, undefined);
+});
+
+test('the step that a checkpoint records must be its name’s', async (t) => {
+  const root = scratch(t);
+  lay(root, { ...trainerFolder(20), 'checkpoint-30/trainer_state.json': '{"global_step": 20}' });
+  lay(root, {
+    'checkpoint-best/trainer_state.json': '{"global_step": 20}',
+    'checkpoint-4/trainer_state.json': '[]',
+  });
+  const damageOf = async (folder: string): Promise<string | undefined> => {
+    const files = [`${folder}/trainer_state.json`];
+    return (await verifyUnit({ root, files, expected: new Map(), bytes: 0 }, always)).damage;
+  };
+  for (const good of ['checkpoint-20', 'checkpoint-best', 'checkpoint-4'])
+    assert.equal(await damageOf(good), undefined, good);
+  assert.match((await damageOf('checkpoint-30')) ?? '', /it records step 20, and lies in "checkpoint-30"/);
 });
 
 test('the digest tells any two contents apart, and out of time it stays with the structure', async (t) => {

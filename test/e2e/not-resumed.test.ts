@@ -9,7 +9,7 @@ import { guard, kindsOf, quarantineOf, summaryOf, treeOf } from './kit.js';
 /**
  * Never resumes. Saves every tenth step, and when it is asked to stop; FIRST=save: also before its first heartbeat;
  * FIRST=wait: it goes no further than that. EPOCHS: counts its steps anew each epoch, resumes at the epoch, and crashes
- * in attempt 0.
+ * in attempt 0. LINGER: it ends once there is a file `go`.
  */
 const script = `
 import json, os, signal, sys, time
@@ -31,6 +31,7 @@ for epoch in range(begin, epochs):
         print("heartbeat step=%d epoch=%d" % (step, epoch), flush=True)
         if first: time.sleep(60)
         if step % 10 == 0: save("checkpoint-%d.json" % (20 * epoch + step))
+    while "LINGER" in os.environ and not os.path.exists("go"): time.sleep(0.01)
     if epoch == 1 and os.environ["TRAINGUARD_ATTEMPT"] == "0": sys.exit(1)
 `;
 
@@ -55,6 +56,7 @@ describe('a training that begins anew though there is a checkpoint', { concurren
         assert.match(run.failures[0]?.action ?? '', /gave up: the training does not resume/);
         assert.deepEqual(treeOf(path.join(cwd, 'ckpts')), before);
         if (first === 'save') assert.deepEqual(Object.keys(quarantineOf(cwd)), ['checkpoint-1.json']);
+        if (first === 'save') return;
         // in words: what is missing, and what tells which
         const told = await guard(t, train, { cwd, env: { FIRST: first }, json: false }).done;
         assert.match(told.stderr, /it was given TRAINGUARD_RESUME_FROM.*trainguard drill/s);
@@ -67,8 +69,12 @@ describe('a training that begins anew though there is a checkpoint', { concurren
     const inPlace = script.replace(/save\("checkpoint-\d+\.json"\)/g, 'save("checkpoint.json")').replace(/save\("checkpoint-%d.*\)\)/, 'save("checkpoint.json")'); // prettier-ignore
     writeFileSync(path.join(cwd, 'train.py'), inPlace);
     const train = [pythonPath(), 'train.py'];
-    // long enough for the file to be left alone, so that its step is seen, and it is kept
-    assert.equal((await guard(t, train, { cwd, env: { LINGER: '1' } }).done).code, 0);
+    writeFileSync(path.join(cwd, 'recovery.config.json'), '{ "checkpoints": { "settle": "200ms" } }');
+    const first = guard(t, train, { cwd, env: { LINGER: '1' } });
+    // its step is known only once it was seen while the training lived
+    await first.untilStdout(/"type":"checkpoint-verified".*"step":20/);
+    writeFileSync(path.join(cwd, 'go'), '');
+    assert.equal((await first.done).code, 0);
     const file = path.join(cwd, 'ckpts', 'checkpoint.json');
     const before = readFileSync(file, 'utf8');
     const ended = await guard(t, train, { cwd, env: { FIRST: 'save' } }).done;

@@ -18,8 +18,9 @@ ${markdown(table)}
 - _a newer save cut off_: the files that a killed save leaves, the largest cut at 60 %; \`rollback --to latest\`.
 - _past two good ones_: \`rollback --to NAME\`, two checkpoints back, neither of the newer ones damaged.
 - _a byte flipped_: in the middle of the largest file of the newest checkpoint, size and mtime as they were, as a failing
-  disk does it; \`rollback --to latest\`. Most formats have no checksum: it is found by the digest that trainguard took when
-  the checkpoint was whole. Where saves are written in place, the same bytes come back from trainguard's own copy.
+  disk does it. \`checkpoints verify\` must say which one is damaged; then \`rollback --to NAME\`, the one before it. Most
+  formats have no checksum: it is found by the digest that trainguard took when the checkpoint was whole. Where saves are
+  written in place, \`rollback --to latest\` brings the same bytes back from trainguard's own copy.
 - _documented files_: the framework is not installed here (it does not run with this torch, needs a GPU, or is no
   package). Names, the order of writing and the choice at resuming are its documented ones, the bytes are \`torch.save\`'s.
 

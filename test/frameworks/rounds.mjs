@@ -12,8 +12,9 @@ export const venv = process.env.TRAINGUARD_CI_VENV || path.join(homedir(), '.cac
 const longestMs = 180_000;
 
 /**
- * Each goes on in the folder that the one before it left. `at`: the newest step then; `do`: what happens to it; `to`:
- * what to roll back to, `target`: its step; `until`: the step to train to afterwards.
+ * Each goes on in the folder that the one before it left. `at`: the newest step then; `do`: what happens to it; `tells`:
+ * which one `checkpoints verify` must say is damaged; `to`: what to roll back to, `target`: its step; `until`: the step to
+ * train to afterwards.
  */
 const rounds = [
   {
@@ -36,7 +37,8 @@ const rounds = [
     damage: 'a byte of the newest flipped',
     at: 8,
     do: (dir, { unit }) => flipByte(path.join(dir, unit(8))),
-    to: () => 'latest',
+    tells: ({ unit }) => unit(8),
+    to: ({ unit }) => unit(6),
     target: 6,
     until: 10,
   },
@@ -56,6 +58,7 @@ const roundsInPlace = [
     damage: 'a byte flipped',
     at: 8,
     do: (dir, { inPlace }) => flipByte(path.join(dir, inPlace)),
+    tells: ({ inPlace }) => inPlace,
     to: () => 'latest',
     target: 8,
     until: 10,
@@ -82,6 +85,12 @@ export async function rowsOf(framework, home) {
 
 async function play(framework, home, dir, round) {
   round.do(dir, framework);
+  if (round.tells !== undefined) {
+    const verified = await run(home, [process.execPath, trainguard, 'checkpoints', 'verify', dir]);
+    const damaged = [...verified.out.matchAll(/^✖ (\S+) is damaged/gm)].map((match) => match[1]);
+    if (verified.code !== 1 || damaged.join() !== round.tells(framework))
+      return { why: `checkpoints verify (${verified.code}) told of ${damaged}:\n${tail(verified)}` };
+  }
   const to = round.to(framework);
   const command = [process.execPath, trainguard, 'rollback', '--to', to, '--checkpoint-dir', dir];
   const back = await run(home, command);

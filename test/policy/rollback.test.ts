@@ -286,7 +286,7 @@ describe('what the vault keeps of checkpoints that the trainer removed or wrote 
       moves: [],
       reason: 'no checkpoint is left in the folder; checkpoint-40@40 was kept in the vault',
     });
-    assert.deepEqual(sim.lastFailure().rolledBackTo, { id: 'checkpoint-40@40', step: 40 });
+    assert.deepEqual(sim.lastFailure().rolledBackTo, { id: 'checkpoint-40', step: 40 });
   });
 
   it('is passed over as long as the newest in the folder is sound: a person may have removed what came after it', () => {

@@ -31,7 +31,11 @@ describe('no attempt starts that cannot save', () => {
   it('gives up after the outage window, saying what for', () => {
     const { state } = transition(policy(), started(), inspected());
     const late = { at: now.at, mono: now.mono + policy().outageWindowMs + 1 };
-    const { state: ended } = transition(policy(), state, { ...late, type: 'host-not-ready', waitingFor: lacks });
+    const { state: ended } = transition(policy(), state, {
+      ...late,
+      type: 'host-not-ready',
+      waitingFor: lacks,
+    });
     assert.ok(ended.name === 'ended' && ended.outcome === 'failed');
     assert.equal(ended.reason, `gave up: waited in vain for ${lacks}`);
   });
@@ -46,7 +50,11 @@ describe('no attempt starts that cannot save', () => {
     const checkpoints = [saved(40), saved(60, 'corrupt')];
     const rolling = transition(policy(), started(), inspected({ checkpoints }));
     assert.deepEqual(rolling.effects.map(({ type }) => type), ['roll-back']); // prettier-ignore
-    const after = transition(policy(), rolling.state, { ...now, type: 'rolled-back', quarantined: ['checkpoint-60'] });
+    const after = transition(policy(), rolling.state, {
+      ...now,
+      type: 'rolled-back',
+      quarantined: ['checkpoint-60'],
+    });
     assert.deepEqual(after.effects, [{ type: 'check-host', after: 'storage' }]);
   });
 

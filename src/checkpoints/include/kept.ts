@@ -28,7 +28,10 @@ export interface Kept {
   readonly step?: number;
   /** ms since 1970. */
   readonly takenAt: number;
-  readonly roots: readonly { readonly path: string; readonly kind: 'file' | 'folder' | 'database' | 'missing' }[];
+  readonly roots: readonly {
+    readonly path: string;
+    readonly kind: 'file' | 'folder' | 'database' | 'missing';
+  }[];
   readonly files: readonly KeptFile[];
 }
 
@@ -61,11 +64,14 @@ export const keptWith = (held: readonly HeldKept[], fact: CheckpointFact): HeldK
   held.findLast(({ kept }) => isOf(kept, fact));
 
 const isOf = (kept: Kept, { id, modifiedAt, sizeBytes }: CheckpointFact): boolean =>
-  (id === kept.of || id.startsWith(`${kept.of}@`)) && modifiedAt === kept.modifiedAt && sizeBytes === kept.sizeBytes;
+  (id === kept.of || id.startsWith(`${kept.of}@`)) &&
+  modifiedAt === kept.modifiedAt &&
+  sizeBytes === kept.sizeBytes;
 
 /** Those beyond the bound, oldest first. Pure. */
 export function surplus(held: readonly HeldKept[], facts: readonly CheckpointFact[]): readonly HeldKept[] {
-  const isPinned = (one: HeldKept): boolean => facts.some((fact) => fact.pinned === true && isOf(one.kept, fact));
+  const isPinned = (one: HeldKept): boolean =>
+    facts.some((fact) => fact.pinned === true && isOf(one.kept, fact));
   const present = held.filter((one) => facts.some((fact) => isOf(one.kept, fact)) && !isPinned(one));
   const gone = held.filter((one) => !facts.some((fact) => isOf(one.kept, fact)));
   return [...present.slice(0, -most.present), ...gone.slice(0, -most.gone)];
@@ -80,7 +86,8 @@ export async function drop({ folder }: HeldKept): Promise<void> {
 /** Removes what a killed process left half-made. */
 export async function sweep(vault: string): Promise<void> {
   for (const name of await namesIn(includesDir(vault)))
-    if (name.startsWith('.')) await files.rm(path.join(includesDir(vault), name), { recursive: true, force: true });
+    if (name.startsWith('.'))
+      await files.rm(path.join(includesDir(vault), name), { recursive: true, force: true });
 }
 
 async function namesIn(dir: string): Promise<string[]> {
@@ -112,7 +119,10 @@ function isKept(value: unknown): value is Kept {
     typeof modifiedAt === 'number' &&
     typeof sizeBytes === 'number' &&
     Array.isArray(roots) &&
-    roots.every((root: Partial<Kept['roots'][number]> | null) => typeof root?.path === 'string' && path.isAbsolute(root.path)) &&
+    roots.every(
+      (root: Partial<Kept['roots'][number]> | null) =>
+        typeof root?.path === 'string' && path.isAbsolute(root.path),
+    ) &&
     Array.isArray(list) &&
     list.every(isKeptFile)
   );

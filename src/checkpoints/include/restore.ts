@@ -23,7 +23,13 @@ export async function putBack({ folder, kept }: HeldKept): Promise<Aside> {
   const left: string[] = [];
   for (const file of kept.files) {
     const now = await stampAt(file.path);
-    if (now?.size === file.size && now.mtimeNs === file.mtimeNs && now.inode === file.inode && !isDatabase(kept, file.path)) continue;
+    if (
+      now?.size === file.size &&
+      now.mtimeNs === file.mtimeNs &&
+      now.inode === file.inode &&
+      !isDatabase(kept, file.path)
+    )
+      continue;
     const from = path.join(folder, file.name);
     const seen = await digestOf(from).catch((error: unknown) => {
       if (errorCode(error) === undefined) throw error;
@@ -61,7 +67,11 @@ async function newerOf(kept: Kept): Promise<readonly string[]> {
  * @param places absolute; what is, holds or lies in one of them stays
  * @param cwd what is or holds it stays
  */
-export async function toClean(patterns: readonly string[], places: readonly string[], cwd: string): Promise<Aside> {
+export async function toClean(
+  patterns: readonly string[],
+  places: readonly string[],
+  cwd: string,
+): Promise<Aside> {
   const moves: string[] = [];
   const left: string[] = [];
   for (const pattern of patterns) {
@@ -87,7 +97,11 @@ export async function reachable(vault: string, { puts, moves, left }: Aside): Pr
     if (!known.has(dir)) known.set(dir, await barrier(dir, vault, make));
     return known.get(dir);
   };
-  const kept: Aside & { puts: RollbackExtra['puts'][number][]; moves: string[]; left: string[] } = { puts: [], moves: [], left: [...left] };
+  const kept: Aside & { puts: RollbackExtra['puts'][number][]; moves: string[]; left: string[] } = {
+    puts: [],
+    moves: [],
+    left: [...left],
+  };
   for (const put of puts) {
     const reason = await why(put.to, true);
     if (reason === undefined) kept.puts.push(put);

@@ -53,7 +53,11 @@ export async function backUp(
   return why;
 }
 
-function runPython(python: string, args: readonly string[], signal?: AbortSignal): Promise<string | undefined> {
+function runPython(
+  python: string,
+  args: readonly string[],
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
     const options = { timeout: backupTimeoutMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024, ...(signal && { signal }) } as const; // prettier-ignore
     execFile(python, ['-I', '-c', backup, ...args], options, (error, _, stderr) => {

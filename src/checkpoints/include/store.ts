@@ -4,6 +4,7 @@ import { errorCode, errorText } from '../../util/os/durable.js';
 import type { Result } from '../../util/result.js';
 import { drop, type HeldKept, keptIn, keptWith, surplus, sweep } from './kept.js';
 import { type Aside, putBack, reachable, toClean } from './restore.js';
+import { NotKept, takeIncludes } from './take.js';
 
 export interface AsideWish {
   /** Absolute files and folders that are kept with each checkpoint, and put back with it. */
@@ -73,7 +74,6 @@ export class WithAside implements CheckpointStore {
       for (const one of surplus(await keptIn(vault), this.#facts)) await drop(one);
     } catch (error) {
       if (options.signal?.aborted === true) return;
-      const { NotKept } = await import('./take.js');
       if (!(error instanceof NotKept) && errorCode(error) === undefined) throw error;
       this.#sayOnce(`checkpoints.include: nothing is kept with ${newest.id}: ${errorText(error)}`);
     }
@@ -141,9 +141,15 @@ export class WithAside implements CheckpointStore {
     { live, signal }: Parameters<CheckpointStore['keep']>[0],
   ): Promise<void> {
     const { include, interpreters, clock } = this.#wish;
-    // loads the hash library
-    const { takeIncludes } = await import('./take.js');
-    await takeIncludes(fact, { vault, include, live, interpreters, last, now: clock.now(), ...(signal && { signal }) });
+    await takeIncludes(fact, {
+      vault,
+      include,
+      live,
+      interpreters,
+      last,
+      now: clock.now(),
+      ...(signal && { signal }),
+    });
   }
 
   async #aside({ target }: RollbackRequest): Promise<Aside> {
@@ -157,7 +163,9 @@ export class WithAside implements CheckpointStore {
     const none = `nothing that checkpoints.include names was kept with ${target ?? 'the beginning'}: it is left as it is`;
     return {
       puts: back.puts,
-      moves: [...new Set([...back.moves, ...cleared.moves])].filter((one) => !back.puts.some(({ to }) => to === one)),
+      moves: [...new Set([...back.moves, ...cleared.moves])].filter(
+        (one) => !back.puts.some(({ to }) => to === one),
+      ),
       left: [...back.left, ...cleared.left, ...(include.length > 0 && !kept ? [none] : [])],
     };
   }

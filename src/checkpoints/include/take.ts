@@ -63,12 +63,16 @@ async function copyAll(own: string, taking: Taking): Promise<Pick<Kept, 'roots' 
 }
 
 /** What belongs to one name; a database that nobody has open comes with its journals. */
-async function filesOf(root: string, live: boolean): Promise<{ kind: Kept['roots'][number]['kind']; found: readonly Stamp[] }> {
+async function filesOf(
+  root: string,
+  live: boolean,
+): Promise<{ kind: Kept['roots'][number]['kind']; found: readonly Stamp[] }> {
   const stamp = await stampAt(root);
   if (!stamp) return { kind: 'missing', found: [] };
   if (stamp.kind === 'folder') {
     const walk = await walkDir(root, '', bounds);
-    if (walk.truncated) throw new NotKept(`${root} has more than ${bounds.maxFiles} files or ${bounds.maxDepth} folders deep`);
+    if (walk.truncated)
+      throw new NotKept(`${root} has more than ${bounds.maxFiles} files or ${bounds.maxDepth} folders deep`);
     // links are not followed, and devices not read
     return { kind: 'folder', found: walk.files.filter((file) => file.kind === 'file').map((file) => ({ ...file, path: path.join(root, file.path) })) }; // prettier-ignore
   }
@@ -76,10 +80,19 @@ async function filesOf(root: string, live: boolean): Promise<{ kind: Kept['roots
   if (!(await isSqlite(root))) return { kind: 'file', found: [stamp] };
   if (live) return { kind: 'database', found: [stamp] };
   const journals = await Promise.all(besideDatabase.journals.map((ending) => stampAt(`${root}${ending}`)));
-  return { kind: 'database', found: [stamp, ...journals.flatMap((one) => (one?.kind === 'file' ? one : []))] };
+  return {
+    kind: 'database',
+    found: [stamp, ...journals.flatMap((one) => (one?.kind === 'file' ? one : []))],
+  };
 }
 
-async function copyOne(stamp: Stamp, name: string, own: string, taking: Taking, copier: Copier): Promise<KeptFile> {
+async function copyOne(
+  stamp: Stamp,
+  name: string,
+  own: string,
+  taking: Taking,
+  copier: Copier,
+): Promise<KeptFile> {
   const { path: file, size, mtimeNs, inode } = stamp;
   const to = path.join(own, name);
   const was = taking.last?.kept.files.find((one) => one.path === file && one.size === size && one.mtimeNs === mtimeNs && one.inode === inode); // prettier-ignore

@@ -35,7 +35,11 @@ export function vetAside(
         return fail(`checkpoints.${key} names ${one}, which is or holds ${what}; name what is meant below it`, exitStatus.config); // prettier-ignore
     }
     const glob = key === 'include' && named.include.find(isGlob);
-    if (glob) return fail(`checkpoints.include names ${glob}; it takes files and folders, not globs`, exitStatus.config);
+    if (glob)
+      return fail(
+        `checkpoints.include names ${glob}; it takes files and folders, not globs`,
+        exitStatus.config,
+      );
   }
   return ok(undefined);
 }

@@ -23,12 +23,14 @@ export const composer: Layout = {
   matches: (look) => Promise.resolve(drafts(look).length > 0),
   async units(look) {
     const all = drafts(look);
-    for (const entry of links(look)) {
-      const leads = path.basename((await look.linkTarget(entry.path)) ?? '');
+    let behind: { readonly link: Stamp; readonly current: UnitDraft } | undefined;
+    for (const link of links(look)) {
+      const leads = path.basename((await look.linkTarget(link.path)) ?? '');
       const current = all.find((draft) => draft.members.some((member) => member.path === leads));
-      if (current) return unendedPast(all, entry, current);
+      // each rank turns its own: the save ended when all have
+      if (current && (current.number ?? 0) < (behind?.current.number ?? Infinity)) behind = { link, current };
     }
-    return all;
+    return unendedPast(all, behind?.link, behind?.current);
   },
   incomplete: firstOf(missingRank(/-rank(\d+)\.pt$/), dcpUnended),
   async pointers(look, target) {

@@ -1,13 +1,9 @@
-import type { Stamp } from '../../util/os/dir-walk.js';
 import { firstOf, missingAny, missingRank } from './completeness.js';
-import { foldersIn, named, newestOf } from './drafts.js';
+import { foldersHolding, named, someHolds } from './drafts.js';
 import { entryNamed, unendedPast } from './latest.js';
-import type { Layout, Look, Pointer } from './layout.js';
-import { parseName } from './names.js';
+import type { Layout, Pointer } from './layout.js';
 
-const shard = /_states\.pt$/;
-const isTag = async (look: Look, entry: Stamp): Promise<boolean> =>
-  (await look.names(entry)).some((name) => shard.test(name));
+const isShard = (name: string): boolean => name.endsWith('_states.pt');
 
 /**
  * DeepSpeed: `<tag>/` with each rank's `*model_states.pt` and `*optim_states.pt`. `latest` names the tag that
@@ -21,20 +17,9 @@ export const deepspeed: Layout = {
   resume: {
     advice: 'engine.load_checkpoint(dir) before the loop: without a tag it takes the one that `latest` names',
   },
-  async matches(look) {
-    for (const entry of newestOf(foldersIn(look))) if (await isTag(look, entry)) return true;
-    return false;
-  },
+  matches: (look) => someHolds(look, isShard),
   async units(look) {
-    const tags: Stamp[] = [];
-    const others: Stamp[] = [];
-    for (const entry of foldersIn(look)) ((await isTag(look, entry)) ? tags : others).push(entry);
-    const templates = new Set(tags.map((entry) => parseName(entry.path).template));
-    // a tag whose folder was made and nothing more
-    for (const entry of others)
-      if (templates.has(parseName(entry.path).template) && (await look.names(entry)).length === 0)
-        tags.push(entry);
-    const drafts = named(tags);
+    const drafts = named(await foldersHolding(look, isShard));
     const latest = await look.text('latest');
     return unendedPast(drafts, entryNamed(look, 'latest'), drafts.find((draft) => draft.id === latest)); // prettier-ignore
   },

@@ -9,6 +9,23 @@ const looked = 8;
 export const foldersIn = (look: Look): Stamp[] =>
   look.entries.filter((entry) => entry.kind === 'folder' && !isData(entry.path));
 
+/** Whether one of the newest folders holds a file of such a name. */
+export const someHolds = (look: Look, isPart: (name: string) => boolean): Promise<boolean> =>
+  someOf(foldersIn(look), async (entry) => (await look.names(entry)).some(isPart));
+
+/** The folders that hold a file of such a name, and empty ones called like them: made, and nothing more. */
+export async function foldersHolding(look: Look, isPart: (name: string) => boolean): Promise<Stamp[]> {
+  const own: Stamp[] = [];
+  const empty: Stamp[] = [];
+  for (const entry of foldersIn(look)) {
+    const names = await look.names(entry);
+    if (names.some(isPart)) own.push(entry);
+    else if (names.length === 0) empty.push(entry);
+  }
+  const templates = new Set(own.map((entry) => parseName(entry.path).template));
+  return [...own, ...empty.filter((entry) => templates.has(parseName(entry.path).template))];
+}
+
 /** @param mayBeStep the framework counts steps (batches, iterations) in it, not epochs or saves */
 export const draftOf = (
   members: readonly [Stamp, ...Stamp[]],

@@ -31,16 +31,18 @@ export interface Choice {
 
 /** The layout that was asked for, or for `auto` the first that recognises the folder. */
 export async function layoutFor(wanted: 'auto' | LayoutName, look: Look): Promise<Choice> {
+  const named = layouts.find((layout) => layout.name === wanted);
+  if (named) return { layout: named, alsoMatches: [] };
   const matching: Layout[] = [];
-  for (const layout of layouts) if (layout !== generic && (await layout.matches(look))) matching.push(layout);
-  const [first = generic] = matching;
-  const layout = wanted === 'auto' ? first : (layouts.find((one) => one.name === wanted) ?? generic);
-  if (wanted !== 'auto' || matching.length < 2) return { layout, alsoMatches: [] };
-  const taken = await namesOf(layout, look);
+  for (const layout of layouts) if (await layout.matches(look)) matching.push(layout);
+  const [layout = generic, ...others] = matching;
+  // `generic` would take whatever it is
+  const rivals = others.filter((other) => other !== generic);
+  const taken = rivals.length === 0 ? new Set() : await namesOf(layout, look);
   const alsoMatches: LayoutName[] = [];
-  for (const other of matching.slice(1)) {
-    // two that would take the same entries do not contradict each other
+  for (const other of rivals) {
     const names = await namesOf(other, look);
+    // two that would take the same entries do not contradict each other
     if (names.size > 0 && [...names].every((name) => !taken.has(name))) alsoMatches.push(other.name);
   }
   return { layout, alsoMatches };

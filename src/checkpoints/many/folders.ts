@@ -39,7 +39,13 @@ export class Folders {
   readonly #left = new Set<string>();
   #members: readonly Member[] = [];
 
-  private constructor(patterns: readonly string[], globs: ReadonlySet<string>, open: OpenOne, notice: (text: string) => void) { // prettier-ignore
+  private constructor(
+    patterns: readonly string[],
+    globs: ReadonlySet<string>,
+    open: OpenOne,
+    notice: (text: string) => void,
+  ) {
+    // prettier-ignore
     this.patterns = patterns;
     this.#globs = globs;
     this.#open = open;
@@ -90,9 +96,9 @@ export class Folders {
   }
 
   async close(): Promise<void> {
-    for (const { store, release } of this.#members) {
-      await store.close();
-      await release();
+    for (const member of this.#members) {
+      await member.store.close();
+      await member.release();
     }
     this.#members = [];
   }
@@ -158,7 +164,9 @@ const byNumber = new Intl.Collator('en', { numeric: true });
 function commonFolder(dirs: readonly string[]): string {
   const [first = path.sep, ...others] = dirs;
   const parts = first.split(path.sep);
-  const shared = parts.findIndex((part, index) => others.some((other) => other.split(path.sep)[index] !== part));
+  const shared = parts.findIndex((part, index) =>
+    others.some((other) => other.split(path.sep)[index] !== part),
+  );
   return (shared < 0 ? parts : parts.slice(0, shared)).join(path.sep) || path.sep;
 }
 

@@ -40,7 +40,10 @@ export class GroupRollback {
       const planned = await member?.store.plan(requestOf(order, request, index === 0));
       if (!member || !planned) continue;
       if (!planned.ok) return planned;
-      const named = <T extends { readonly id: string }>(one: T): T => ({ ...one, id: `${member.name}/${one.id}` });
+      const named = <T extends { readonly id: string }>(one: T): T => ({
+        ...one,
+        id: `${member.name}/${one.id}`,
+      });
       all.moves.push(...planned.value.moves.map(named));
       all.restores.push(...planned.value.restores.map(named));
       all.others.push(...planned.value.others);
@@ -63,7 +66,14 @@ export class GroupRollback {
       if (dir === undefined) return [];
       return [{ dir, moves: moves.map(knownOf), ...(target && { target: knownOf(target) }) }];
     });
-    const group: Group = { schemaVersion: 1, tx: newTx(now), reason: request.reason, doing: 'roll-back', parts, ...(request.extra && { extra: request.extra }) };
+    const group: Group = {
+      schemaVersion: 1,
+      tx: newTx(now),
+      reason: request.reason,
+      doing: 'roll-back',
+      parts,
+      ...(request.extra && { extra: request.extra }),
+    };
     return guarded(async () => {
       await commitGroup(vault, group);
       return this.#forward(vault, group, request);
@@ -74,7 +84,10 @@ export class GroupRollback {
   async undo(tx?: string): Promise<Result<RollbackDone>> {
     return guarded(async () => {
       let newest: { vault: string; group: Group } | undefined;
-      for (const { store: { vault } } of this.#folders.members) { // prettier-ignore
+      for (const {
+        store: { vault },
+      } of this.#folders.members) {
+        // prettier-ignore
         if (vault === undefined) continue;
         const last = await lastGroup(vault, tx);
         if (!last.ok) return last;
@@ -91,7 +104,10 @@ export class GroupRollback {
   async finish(): Promise<Result<readonly string[]>> {
     return guarded(async () => {
       const told: string[] = [];
-      for (const { store: { vault } } of this.#folders.members) { // prettier-ignore
+      for (const {
+        store: { vault },
+      } of this.#folders.members) {
+        // prettier-ignore
         if (vault === undefined) continue;
         await sweepGroups(vault);
         const open = await openGroups(vault);
@@ -99,7 +115,9 @@ export class GroupRollback {
         for (const group of open.value) {
           const done = await this.#forward(vault, group);
           if (!done.ok) return done;
-          told.push(`the rollback ${group.tx} had been cut off between folders and was finished in all of them`);
+          told.push(
+            `the rollback ${group.tx} had been cut off between folders and was finished in all of them`,
+          );
         }
       }
       return ok(told);
@@ -173,7 +191,10 @@ function requestOf(order: FolderOrder, request: RollbackRequest, first: boolean)
 }
 
 function joined(all: RollbackDone, more: RollbackDone, name: string): RollbackDone {
-  const named = (one: { readonly id: string; readonly to: string }): typeof one => ({ ...one, id: `${name}/${one.id}` });
+  const named = (one: { readonly id: string; readonly to: string }): typeof one => ({
+    ...one,
+    id: `${name}/${one.id}`,
+  });
   return {
     tx: all.tx,
     moved: [...all.moved, ...more.moved.map(named)],

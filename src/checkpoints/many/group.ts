@@ -107,6 +107,8 @@ function isGroup(value: unknown): value is Group {
     typeof tx === 'string' &&
     (doing === 'roll-back' || doing === 'undo') &&
     Array.isArray(parts) &&
-    parts.every((part: Partial<GroupPart> | null) => typeof part?.dir === 'string' && Array.isArray(part.moves))
+    parts.every(
+      (part: Partial<GroupPart> | null) => typeof part?.dir === 'string' && Array.isArray(part.moves),
+    )
   );
 }

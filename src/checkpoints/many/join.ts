@@ -57,9 +57,10 @@ function momentsOf(lines: readonly Line[]): Map<Part, Moment> {
   const known = new Map<string, Moment[]>();
   for (const [index, line] of lines.entries()) {
     for (const part of line.parts) {
-      const moment = marksOf(part.fact)
-        .looks.flatMap((mark) => known.get(mark) ?? [])
-        .find((one) => one[index] === undefined) ?? lines.map(() => undefined);
+      const moment =
+        marksOf(part.fact)
+          .looks.flatMap((mark) => known.get(mark) ?? [])
+          .find((one) => one[index] === undefined) ?? lines.map(() => undefined);
       moment[index] = part;
       moments.set(part, moment);
       for (const mark of marksOf(part.fact).has) known.set(mark, [...(known.get(mark) ?? []), moment]);
@@ -117,7 +118,9 @@ const worstFirst: readonly Standing[] = ['corrupt', 'tainted', 'suspect', 'parti
 
 function factOf(lines: readonly Line[], moment: Moment, parts: readonly Part[]): CheckpointFact {
   const facts = parts.map((part) => part.fact);
-  const worst = worstFirst.flatMap((standing) => parts.find((part) => part.fact.standing === standing) ?? [])[0];
+  const worst = worstFirst.flatMap(
+    (standing) => parts.find((part) => part.fact.standing === standing) ?? [],
+  )[0];
   const [main] = parts;
   if (!main || !worst) throw new Error('a moment without a part');
   const lacking = lines.filter((line, index) => line.had && !moment[index]);
@@ -133,8 +136,14 @@ function factOf(lines: readonly Line[], moment: Moment, parts: readonly Part[]):
     modifiedAt: modifiedAt(moment),
     sizeBytes: facts.reduce((sum, fact) => sum + fact.sizeBytes, 0),
     ...(lacking.length > 0 && !isWorse
-      ? { standing: 'partial', why: `${lacking.map((line) => line.name).join(' and ')} has nothing of ${what}` }
-      : { standing: worst.fact.standing, why: parts.length > 1 ? `${worst.name}: ${worst.fact.why}` : worst.fact.why }),
+      ? {
+          standing: 'partial',
+          why: `${lacking.map((line) => line.name).join(' and ')} has nothing of ${what}`,
+        }
+      : {
+          standing: worst.fact.standing,
+          why: parts.length > 1 ? `${worst.name}: ${worst.fact.why}` : worst.fact.why,
+        }),
     ours: facts.every((fact) => fact.ours),
     ...(facts.some((fact) => fact.spare) && { spare: true }),
     ...(facts.some((fact) => fact.pinned) && { pinned: true }),

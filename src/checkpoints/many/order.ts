@@ -24,7 +24,9 @@ export function orderFor(
   const at = joints.findIndex(({ fact }) => fact.id === request.target);
   if (request.target !== undefined && at < 0)
     return fail(`${JSON.stringify(request.target)} is no longer there; nothing was moved`, exitStatus.failed);
-  const going = joints.filter(({ fact }, index) => request.moves.includes(fact.id) || (index > at && fact.spare === true));
+  const going = joints.filter(
+    ({ fact }, index) => request.moves.includes(fact.id) || (index > at && fact.spare === true),
+  );
   const moving = going.flatMap(({ parts }) => parts).filter((part) => part.fact.spare !== true);
   const targets = joints[at]?.parts ?? [];
   const folders = [...new Set([...targets, ...moving].map((part) => part.folder))].sort((a, b) => a - b);
@@ -32,7 +34,10 @@ export function orderFor(
     folders.map((folder) => {
       const own = (part: Part): boolean => part.folder === folder;
       const target = targets.find(own)?.fact;
-      const moves = moving.filter(own).map((part) => part.fact).reverse();
+      const moves = moving
+        .filter(own)
+        .map((part) => part.fact)
+        .reverse();
       return { folder, moves, ...(target && { target }) };
     }),
   );

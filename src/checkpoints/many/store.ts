@@ -148,7 +148,9 @@ export class Many implements CheckpointStore {
   async best(): Promise<string | undefined> {
     for (const [folder, { store }] of this.#folders.members.entries()) {
       const id = await store.best();
-      const joint = this.#joints.findLast(({ parts }) => parts.some((part) => part.folder === folder && part.fact.id === id));
+      const joint = this.#joints.findLast(({ parts }) =>
+        parts.some((part) => part.folder === folder && part.fact.id === id),
+      );
       if (joint) return joint.fact.id;
     }
     return undefined;
@@ -173,7 +175,10 @@ export class Many implements CheckpointStore {
   }
 
   /** Does something with every folder's part of a checkpoint. */
-  #each(id: string, work: (store: CheckpointStore, own: string) => Promise<Result<void>>): Promise<Result<void>> {
+  #each(
+    id: string,
+    work: (store: CheckpointStore, own: string) => Promise<Result<void>>,
+  ): Promise<Result<void>> {
     return this.#alone(async () => {
       const joint = this.#joints.find(({ fact }) => fact.id === id);
       if (!joint) return fail(`there is no checkpoint ${JSON.stringify(id)} in ${this.dirs.join(', ')}`, exitStatus.failed); // prettier-ignore

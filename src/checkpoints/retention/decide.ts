@@ -60,7 +60,9 @@ function spareFloor(survey: Survey, folder: Pruned, short: boolean): Floor {
   const own = new Set([...pinned].flatMap((id) => called(id)?.id ?? []));
   const floor = floorOf(spares, { ...question(survey, (id) => called(id)?.id), pinned: own });
   if (!short) return floor;
-  const elsewhere = new Set(spares.filter((one) => one.inFolder && !leaving.has(one.of)).map((one) => one.id));
+  const elsewhere = new Set(
+    spares.filter((one) => one.inFolder && !leaving.has(one.of)).map((one) => one.id),
+  );
   return new Map([...floor].filter(([id]) => own.has(id) || !elsewhere.has(id)));
 }
 

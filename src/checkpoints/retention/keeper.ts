@@ -32,7 +32,7 @@ export interface Look {
   readonly spares: readonly SeenSpare[];
   readonly best?: string;
   /** Top-level names of a checkpoint in the folder, the main one first. */
-  membersOf(id: string): readonly string[];
+  readonly membersOf: (id: string) => readonly string[];
 }
 
 /** Carries out what retention decides (CHECKPOINTS.md). The vault and the folder are this process's alone. */
@@ -100,7 +100,12 @@ export class Keeper {
       const step = fact.step ?? fact.number;
       const metric = step === undefined ? undefined : metricAt?.(step);
       return {
-        ...{ id: fact.id, standing: fact.standing, savedAt: fact.modifiedAt, bytes: await bytesOf(root, entries) },
+        ...{
+          id: fact.id,
+          standing: fact.standing,
+          savedAt: fact.modifiedAt,
+          bytes: await bytesOf(root, entries),
+        },
         ...(step !== undefined && { step }),
         ...(metric !== undefined && { metric }),
       };

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { stampOf, stampsIn } from '../../util/os/dir-walk.js';
 import { errorCode, files, syncDir } from '../../util/os/durable.js';
-import { exitStatus, fail, ok, type Problem, type Result } from '../../util/result.js';
+import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { inVault } from '../vault.js';
 import { bring, displace } from './displace.js';
 import { outside, type Intent, type Move, type Put } from './intent.js';
@@ -67,7 +67,9 @@ function systemError(error: unknown): void {
 export async function outcomeOf(place: RollbackPlace, intent: Intent): Promise<Applied> {
   const own = quarantineOf(place.vault, intent.tx);
   const moved: { id: string; name: string; to: string }[] = [];
-  const displaced = intent.puts.flatMap(({ name, takes }) => (takes === undefined ? [] : { id: takes, name }));
+  const displaced = intent.puts.flatMap(({ name, takes }) =>
+    takes === undefined ? [] : { id: takes, name },
+  );
   for (const { id, name } of [...displaced, ...intent.moves])
     if (await stampOf(own, name)) moved.push({ id, name, to: path.join(own, name) });
   const { tx, target, puts } = intent;
@@ -93,11 +95,7 @@ async function putOne(place: RollbackPlace, own: string, put: Put): Promise<stri
  * A rename would replace what is at its target: so it is looked at first, and inodes tell who is who.
  * @returns why it was left where it is, in words
  */
-async function moveOne(
-  place: RollbackPlace,
-  own: string,
-  move: Move,
-): Promise<Result<string | undefined, Problem>> {
+async function moveOne(place: RollbackPlace, own: string, move: Move): Promise<Result<string | undefined>> {
   const live = liveOf(place, move);
   const [from, to] = await Promise.all([stampAt(live), stampOf(own, move.name)]);
   if (to?.inode === move.inode) return ok(undefined);

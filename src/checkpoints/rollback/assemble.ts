@@ -34,7 +34,11 @@ export interface Assembly {
 export async function assemble(request: RollbackRequest, before: Before): Promise<Result<Assembly>> {
   const { dir, spare } = before;
   const byId = new Map(before.units.map((unit) => [unit.id, unit] as const));
-  const target = spare ? await unitOf(spare) : request.target === undefined ? undefined : byId.get(request.target);
+  const target = spare
+    ? await unitOf(spare)
+    : request.target === undefined
+      ? undefined
+      : byId.get(request.target);
   if (request.target !== undefined && !target)
     return fail(
       `${JSON.stringify(request.target)} is no longer in ${dir} nor in its vault; nothing was moved`,
@@ -54,14 +58,20 @@ export async function assemble(request: RollbackRequest, before: Before): Promis
   });
   const taken = new Set(pieces.map((piece) => piece.takes));
   const displaced = before.units.filter((unit) => !moving.includes(unit) && taken.has(unit.id));
-  const moves = moving.flatMap(({ id, members }) => members.map(({ path: name, inode }) => ({ id, name, inode })));
+  const moves = moving.flatMap(({ id, members }) =>
+    members.map(({ path: name, inode }) => ({ id, name, inode })),
+  );
   // nothing to resume from is left: a pointer would only make the framework stumble
   const [newest] = moving;
   const idle = target || !newest ? [] : await pointersLeft(before.look, before.layout, newest);
   const forsaken = idle.filter(({ path: name }) => !gone.has(name));
   return ok({
     pieces,
-    moves: [...forsaken.map(({ path: name, inode }) => ({ id: name, name, inode })), ...moves, ...extra.moves],
+    moves: [
+      ...forsaken.map(({ path: name, inode }) => ({ id: name, name, inode })),
+      ...moves,
+      ...extra.moves,
+    ],
     leaving: [...moving, ...displaced],
     vanished: request.moves.filter((id) => !byId.has(id)),
   });
@@ -70,7 +80,11 @@ export async function assemble(request: RollbackRequest, before: Before): Promis
 /** What it would do, for people. `<tx>` stands for the name that the rollback will have. */
 export function planOf(
   { pieces, moves, leaving }: Assembly,
-  { dir, vault, spare }: { readonly dir: string; readonly vault: string | undefined; readonly spare: HeldSpare | undefined },
+  {
+    dir,
+    vault,
+    spare,
+  }: { readonly dir: string; readonly vault: string | undefined; readonly spare: HeldSpare | undefined },
 ): RollbackPlan {
   const quarantine = vault === undefined ? 'quarantine' : path.join(vault, 'quarantine', '<tx>');
   return {
@@ -80,7 +94,9 @@ export function planOf(
       : [],
     others: [
       ...pieces.flatMap((piece) => piece.words ?? []),
-      ...moves.flatMap(({ id }) => (leaving.some((unit) => unit.id === id) ? [] : `${id} goes into quarantine`)),
+      ...moves.flatMap(({ id }) =>
+        leaving.some((unit) => unit.id === id) ? [] : `${id} goes into quarantine`,
+      ),
     ],
   };
 }
@@ -117,10 +133,22 @@ async function pieceOf(look: Look, pointer: Pointer): Promise<Piece> {
   const before = was === undefined ? '' : `, not ${JSON.stringify(was.slice(0, 80))}`;
   const made = { id: name, name, why: 'pointer' } as const;
   if ('text' in pointer)
-    return { ...made, source: { text: pointer.text }, words: `${name} names ${JSON.stringify(pointer.text)}${before}` };
+    return {
+      ...made,
+      source: { text: pointer.text },
+      words: `${name} names ${JSON.stringify(pointer.text)}${before}`,
+    };
   if ('link' in pointer)
-    return { ...made, source: { link: pointer.link }, words: `${name} leads to ${JSON.stringify(pointer.link)}${before}` };
-  return { ...made, source: { copyOf: pointer.copyOf }, words: `${name} becomes a copy of ${pointer.copyOf}` };
+    return {
+      ...made,
+      source: { link: pointer.link },
+      words: `${name} leads to ${JSON.stringify(pointer.link)}${before}`,
+    };
+  return {
+    ...made,
+    source: { copyOf: pointer.copyOf },
+    words: `${name} becomes a copy of ${pointer.copyOf}`,
+  };
 }
 
 /** What lies outside the checkpoint folder and goes with it. What is gone already need not go. */

@@ -41,7 +41,8 @@ export async function bring(from: string, to: string, afar: boolean): Promise<vo
     await files.rename(from, to);
   } catch (error) {
     const staged = await stampAt(from);
-    if (!afar || errorCode(error) !== 'EXDEV' || staged === undefined || staged.kind === 'folder') throw error;
+    if (!afar || errorCode(error) !== 'EXDEV' || staged === undefined || staged.kind === 'folder')
+      throw error;
     await copyAcross(from, to);
     await files.unlink(from);
   }
@@ -79,7 +80,8 @@ async function secondName(live: Stamp, file: string, to: string, afar: boolean):
     const code = errorCode(error) ?? '';
     if (code === 'EXDEV' && afar) await copyAcross(file, to);
     // no hard links here: its name is missing for an instant, and the journal knows
-    else if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) await files.rename(file, to);
+    else if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code))
+      await files.rename(file, to);
     else throw error;
   }
 }

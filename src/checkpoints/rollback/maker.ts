@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { files, writeFully } from '../../util/os/durable.js';
+import { files, syncDir, writeFully } from '../../util/os/durable.js';
 import { sameStat } from '../unit.js';
 import { liveOf, stampAt, type RollbackPlace } from './place.js';
 import { filesOf, isOf, type Piece, type SpareSource } from './piece.js';
@@ -25,12 +25,19 @@ export class Maker {
   async make(piece: Piece): Promise<string | undefined> {
     const { source } = piece;
     const to = path.join(this.#stage, piece.name);
-    if ('text' in source) return await write(to, source.text, await this.#modeFor(piece));
-    if ('link' in source) return void (await files.symlink(source.link, to));
-    if ('spare' in source) return await this.#unpack(source, await this.#modeFor(piece));
+    if ('link' in source) {
+      await files.symlink(source.link, to);
+      return undefined;
+    }
+    if ('text' in source) {
+      await write(to, source.text, await this.#modeFor(piece));
+      return undefined;
+    }
+    if ('spare' in source) return this.#unpack(source, await this.#modeFor(piece));
     const from = 'file' in source ? source.file : await this.#current(source.copyOf);
     const { mode, mtimeMs } = await fs.stat(from);
-    return this.#copy(from, to, { mode, mtimeS: mtimeMs / 1000, ...('file' in source && source) });
+    const as = { mtimeS: mtimeMs / 1000, mode: 'file' in source ? await this.#modeFor(piece) : mode };
+    return this.#copy(from, to, 'file' in source ? { ...as, ...source } : as);
   }
 
   /** What is staged comes before what lies in the folder: a second name for what this rollback puts back. */
@@ -39,10 +46,11 @@ export class Maker {
     return (await stampAt(staged)) ? staged : path.join(this.#place.dir, name);
   }
 
-  /** Of what holds the place now: what lies in the vault is for nobody else's eyes. */
+  /** As what holds the place now, else as the folder: what lies in the vault is for nobody else's eyes. */
   async #modeFor(piece: Piece): Promise<number> {
     const live = liveOf(this.#place, piece);
-    return (await stampAt(live))?.kind === 'file' ? (await fs.stat(live)).mode : 0o666 & ~process.umask();
+    if ((await stampAt(live))?.kind === 'file') return (await fs.stat(live)).mode;
+    return (await fs.stat(this.#place.dir)).mode & 0o666;
   }
 
   async #unpack(source: SpareSource, mode: number): Promise<string | undefined> {
@@ -56,22 +64,29 @@ export class Maker {
     }
     const folders = spare.folders.filter((folder) => isOf(folder, source.member));
     for (const folder of folders) await files.mkdir(path.join(this.#stage, folder), { recursive: true });
-    const damage = spare.how === 'links' ? await this.#link(source) : await this.#copies(source, mode);
-    if (damage !== undefined) return damage;
+    if (spare.how === 'links') await this.#link(source);
+    else {
+      const damage = await this.#copies(source, mode);
+      if (damage !== undefined) return damage;
+    }
     for (const folder of [...folders].reverse()) {
       // a folder's own time is what some frameworks prune by
-      const times = wanted.filter((file) => isOf(file.path, folder)).map((file) => Number(file.mtimeNs));
-      await dress(path.join(this.#stage, folder), { mtimeS: Math.max(...times) / 1e9 });
+      const within = wanted.filter((file) => isOf(file.path, folder));
+      const newestNs = within.reduce((newest, file) => Math.max(newest, Number(file.mtimeNs)), 0);
+      const staged = path.join(this.#stage, folder);
+      await (newestNs === 0 ? syncDir(staged) : dress(staged, { mtimeS: newestNs / 1e9 }));
     }
     return undefined;
   }
 
-  async #link(source: SpareSource): Promise<undefined> {
+  async #link(source: SpareSource): Promise<void> {
     const wanted = filesOf(source);
     for (let at = 0; at < wanted.length; at += linksAtOnce) {
       const some = wanted.slice(at, at + linksAtOnce);
       const made = await Promise.allSettled(
-        some.map(({ path: name }) => files.link(path.join(source.spare.root, name), path.join(this.#stage, name))),
+        some.map(({ path: name }) =>
+          files.link(path.join(source.spare.root, name), path.join(this.#stage, name)),
+        ),
       );
       const failed = made.find((one) => one.status === 'rejected');
       if (failed) throw failed.reason;
@@ -93,7 +108,11 @@ export class Maker {
     return undefined;
   }
 
-  async #copy(from: string, to: string, as: Dress & { readonly digest?: string }): Promise<string | undefined> {
+  async #copy(
+    from: string,
+    to: string,
+    as: Dress & { readonly digest?: string },
+  ): Promise<string | undefined> {
     // loads the hash library, which a rollback of renames never needs
     const { Copier } = await import('../spares/copy.js');
     const { otherBytes } = await import('../verify/against.js');
@@ -104,7 +123,7 @@ export class Maker {
   }
 }
 
-async function write(to: string, text: string, mode: number): Promise<undefined> {
+async function write(to: string, text: string, mode: number): Promise<void> {
   const handle = await files.open(to, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
   try {
     await writeFully(handle, Buffer.from(text));

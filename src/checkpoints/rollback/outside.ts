@@ -3,7 +3,8 @@ import { outside, type Move } from './intent.js';
 import { stampAt } from './place.js';
 
 /** The name in quarantine, and on the stage, of what does not lie in the checkpoint folder. */
-export const outsideName = (index: number, file: string): string => `${outside}/${index}-${path.basename(file)}`;
+export const outsideName = (index: number, file: string): string =>
+  `${outside}/${index}-${path.basename(file)}`;
 
 /** The move of a file or folder by its absolute path; undefined: it is gone. */
 export async function moveOf(file: string, name: string): Promise<Move | undefined> {

@@ -2,7 +2,9 @@ import type { HeldSpare } from '../spares/spare.js';
 import type { Put } from './intent.js';
 
 /** What is to be put somewhere, and what it is made of. */
-export type Piece = Pick<Put, 'id' | 'name' | 'path' | 'takes' | 'why' | 'words'> & { readonly source: Source };
+export type Piece = Pick<Put, 'id' | 'name' | 'path' | 'takes' | 'why' | 'words'> & {
+  readonly source: Source;
+};
 
 export interface SpareSource {
   readonly spare: HeldSpare;
@@ -27,6 +29,8 @@ export const bytesToCopy = ({ source }: Piece): number =>
 export const filesOf = ({ spare, member }: SpareSource): HeldSpare['spare']['files'] =>
   spare.spare.files.filter((file) => isOf(file.path, member));
 
-export const bytesOf = (source: SpareSource): number => filesOf(source).reduce((sum, file) => sum + file.size, 0);
+export const bytesOf = (source: SpareSource): number =>
+  filesOf(source).reduce((sum, file) => sum + file.size, 0);
 
-export const isOf = (name: string, member: string): boolean => name === member || name.startsWith(`${member}/`);
+export const isOf = (name: string, member: string): boolean =>
+  name === member || name.startsWith(`${member}/`);

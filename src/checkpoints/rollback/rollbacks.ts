@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { CheckpointFact } from '../../policy/checkpoint.js';
 import type { RollbackDone, RollbackPlan, RollbackRequest } from '../../supervisor/ports.js';
 import { writersUnder } from '../../util/os/dir-writers.js';
@@ -11,6 +12,7 @@ import { assemble, planOf, type Before } from './assemble.js';
 import { openIntents } from './journal.js';
 import { liveOf, type RollbackPlace } from './place.js';
 import { finishRollbacks, rollBack, rolledBackAlready, undoRollback } from './transaction.js';
+import { whyImmovable } from '../vault.js';
 import { vetSpare, vetUnit } from './vet.js';
 
 export interface RollbacksParts extends InspectorParts {
@@ -46,7 +48,9 @@ export class Rollbacks {
     if (!finished.ok) return finished;
     for (const skipped of finished.value.flatMap((one) => one.skipped)) notice(skipped);
     return ok(
-      finished.value.map((applied) => `the rollback ${applied.tx} had been cut off and was finished: ${told(applied)}`),
+      finished.value.map(
+        (applied) => `the rollback ${applied.tx} had been cut off and was finished: ${told(applied)}`,
+      ),
     );
   }
 
@@ -114,9 +118,20 @@ export class Rollbacks {
   async #refusal(units: readonly Unit[]): Promise<Problem | undefined> {
     const { dir, guessed } = this.#parts;
     const foreign = guessed && units.find((unit) => !this.#inspector.isOurs(unit));
-    if (!foreign) return this.#writing(units);
+    if (!foreign) return (await this.#writing(units)) ?? (await this.#immovable(units));
     const message = `${foreign.id} was not written by this run, and ${dir} was only guessed; name the folder with --checkpoint-dir to allow it to be moved`;
     return { message, exit: exitStatus.config };
+  }
+
+  async #immovable(units: readonly Unit[]): Promise<Problem | undefined> {
+    const { dir, vault } = this.#parts;
+    for (const member of units.flatMap((unit) => unit.members)) {
+      const folder = path.join(dir, member.path);
+      const why =
+        member.kind === 'folder' && vault !== undefined ? await whyImmovable(folder, vault) : undefined;
+      if (why !== undefined) return { message: `${why}; nothing was moved`, exit: exitStatus.config };
+    }
+    return undefined;
   }
 
   async #writing(units: readonly Unit[]): Promise<Problem | undefined> {
@@ -165,10 +180,13 @@ function doneOf(place: RollbackPlace, { tx, moved, put }: Applied): RollbackDone
   const restored = new Map<string, string>();
   // the main one of its files comes first
   for (const one of put)
-    if ((one.why === 'restore' || one.why === 'undo') && !restored.has(one.id)) restored.set(one.id, liveOf(place, one));
+    if ((one.why === 'restore' || one.why === 'undo') && !restored.has(one.id))
+      restored.set(one.id, liveOf(place, one));
   return {
     tx,
-    moved: moved.filter(({ id, name }) => id === name || id.startsWith('/')).map(({ id, to }) => ({ id, to })),
+    moved: moved
+      .filter(({ id, name }) => id === name || id.startsWith('/'))
+      .map(({ id, to }) => ({ id, to })),
     restored: [...restored].map(([id, to]) => ({ id, to })),
     others: put.flatMap((one) => one.words ?? []),
   };

@@ -22,7 +22,8 @@ export async function stage(
 ): Promise<Result<readonly Put[]>> {
   const own = stageOf(place.vault, tx);
   await files.mkdir(own, { recursive: true, mode: 0o700 });
-  if (pieces.some((piece) => piece.path !== undefined)) await files.mkdir(path.join(own, outside), { mode: 0o700 });
+  if (pieces.some((piece) => piece.path !== undefined))
+    await files.mkdir(path.join(own, outside), { mode: 0o700 });
   const maker = new Maker(place, own, meterOf(pieces, onProgress));
   const puts: Put[] = [];
   for (const one of pieces) {
@@ -30,7 +31,10 @@ export async function stage(
     const { source: _, ...piece } = one;
     if (damage !== undefined)
       return fail(`the copy of ${piece.id} in the vault is damaged: ${damage}`, exitStatus.failed);
-    const [staged, old] = await Promise.all([stampAt(path.join(own, piece.name)), stampAt(liveOf(place, piece))]);
+    const [staged, old] = await Promise.all([
+      stampAt(path.join(own, piece.name)),
+      stampAt(liveOf(place, piece)),
+    ]);
     if (!staged) throw new Error(`${piece.name} was staged and is not there`);
     const from = path.join(stageFolder, tx, piece.name);
     puts.push({ ...piece, from, staged: printOf(staged), ...(old && { old: printOf(old) }) });

@@ -40,7 +40,16 @@ export async function rollBack(place: RollbackPlace, order: RollbackOrder): Prom
     const taken = new Set(pieces.map((piece) => piece.path ?? piece.name));
     const left = moves.filter((move) => !taken.has(move.path ?? move.name));
     const named = target === undefined ? {} : { target };
-    return ok({ schemaVersion: 2, tx, at, dir: place.dir, ...named, reason, puts: staged.value, moves: left });
+    return ok({
+      schemaVersion: 2,
+      tx,
+      at,
+      dir: place.dir,
+      ...named,
+      reason,
+      puts: staged.value,
+      moves: left,
+    });
   });
 }
 
@@ -124,9 +133,7 @@ export async function rolledBackAlready(
     if (phase === 'undone') return fail(`the rollback ${tx} was undone`, exitStatus.failed);
     const intent = await readIntent(place.vault, tx, phase);
     if (!intent.ok) return intent;
-    return phase === 'open'
-      ? await apply(place, intent.value)
-      : ok(await outcomeOf(place, intent.value));
+    return phase === 'open' ? await apply(place, intent.value) : ok(await outcomeOf(place, intent.value));
   } catch (error) {
     return problem(place, error, true);
   }

@@ -48,7 +48,16 @@ export async function undoing(place: RollbackPlace, order: UndoOrder): Promise<R
   if (puts.length + moves.length === 0)
     return fail(`the rollback ${done.tx} changed nothing that could be undone`, exitStatus.failed);
   const { tx, at } = order;
-  return ok({ schemaVersion: 2, tx, at, dir: place.dir, reason: `undo of ${done.tx}`, undoes: done.tx, puts, moves });
+  return ok({
+    schemaVersion: 2,
+    tx,
+    at,
+    dir: place.dir,
+    reason: `undo of ${done.tx}`,
+    undoes: done.tx,
+    puts,
+    moves,
+  });
 }
 
 async function toUndo({ vault }: RollbackPlace, named: string | undefined): Promise<Result<Intent>> {
@@ -64,7 +73,11 @@ async function toUndo({ vault }: RollbackPlace, named: string | undefined): Prom
   return last ? ok(last) : fail('there is no rollback to undo in the vault', exitStatus.failed);
 }
 
-const backOut = (done: Intent, { id, name, path: file, takes }: Pick<Put, 'id' | 'name' | 'path' | 'takes'>, kept: Stamp): Put => ({
+const backOut = (
+  done: Intent,
+  { id, name, path: file, takes }: Pick<Put, 'id' | 'name' | 'path' | 'takes'>,
+  kept: Stamp,
+): Put => ({
   id,
   name,
   ...(file !== undefined && { path: file }),

@@ -1,8 +1,12 @@
 import { constants, type Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { BlockDigest, digestBlockBytes } from '../../util/os/digest.js';
 import { errorCode, files, writeFully } from '../../util/os/durable.js';
 import { readInto } from '../verify/read-through.js';
+
+/** What is digested before timers and heartbeats have their turn: well under a millisecond. */
+const pieceBytes = 512 * 1024;
 
 /** A file system without reflinks, or two of them. */
 const cannotClone: ReadonlySet<string> = new Set([
@@ -97,10 +101,13 @@ async function pour(
     const rest = Math.max(0, size - offset - block);
     reading = rest > 0 ? readInto(source, free.subarray(0, rest), offset + block) : undefined;
     const writing = target ? writeFully(target, bytes, offset) : Promise.resolve();
-    digest.add(bytes);
-    onBytes?.(bytes.length);
     // neither buffer nor handle may go while one is on its way
-    const [written] = await Promise.allSettled([writing, reading]);
+    const settled = Promise.allSettled([writing, reading]);
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      digest.add(bytes.subarray(at, at + pieceBytes));
+      await breathe();
+    }
+    const [written] = await settled;
     if (written.status === 'rejected') throw written.reason;
     signal?.throwIfAborted();
   }

@@ -4,6 +4,7 @@ import type { SeenUnit } from '../inspector.js';
 import { oldestFirst } from '../order.js';
 import { isPinned, type Pin } from '../pins.js';
 import type { Standings } from '../standings.js';
+import { sameFiles } from '../unit.js';
 import type { Shelf } from './shelf.js';
 import { damageOf, savedAt, spareSize, speaksOf, type HeldSpare } from './spare.js';
 
@@ -31,9 +32,11 @@ export async function factsOfSpares(
   const byId = new Map(folder.map((one) => [one.unit.id, one] as const));
   const seen: SeenSpare[] = [];
   for (const spare of await parts.shelf.list()) {
-    const held = await parts.shelf.held(spare);
     const manifest = await parts.standings.ofSpare(spare);
     const live = byId.get(spare.of);
+    // a link to what was just looked at need not be looked at again
+    const linked = spare.how === 'links' && live && sameFiles(live.unit.files, spare.files);
+    const held = await parts.shelf.held(spare, linked ? live.unit.files : undefined);
     const damage = damageOf(held);
     const step = manifest.step ?? spare.step;
     const fact: CheckpointFact = {

@@ -1,6 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { isGone, walkDir } from '../../util/os/dir-walk.js';
+import { isGone, walkDir, type Stamp } from '../../util/os/dir-walk.js';
 import { errorText } from '../../util/os/durable.js';
 import { inVault } from '../vault.js';
 import type { HeldSpare, Spare } from './spare.js';
@@ -33,11 +33,10 @@ export class Shelf {
     return [...this.#records.values()].sort((a, b) => a.takenAt - b.takenAt || (a.id < b.id ? -1 : 1));
   }
 
-  /** With what lies there of it. */
-  async held(spare: Spare): Promise<HeldSpare> {
+  /** With what lies there of it, unless that is known already. */
+  async held(spare: Spare, known?: readonly Stamp[]): Promise<HeldSpare> {
     const root = path.join(this.folderOf(spare), filesFolder);
-    const { files } = await walkDir(root, '', bounds);
-    return { spare, root, present: files };
+    return { spare, root, present: known ?? (await walkDir(root, '', bounds)).files };
   }
 
   async get(id: string): Promise<HeldSpare | undefined> {

@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { files } from '../../util/os/durable.js';
 import { formatNamed, formatOf, promisedBy } from './formats.js';
@@ -40,14 +41,7 @@ export async function verifyFile(
     const stat = await handle.stat();
     if (!stat.isFile()) return { damage: 'it is no plain file' };
     const { size } = stat;
-    const source: Source = {
-      name: path.basename(file),
-      size,
-      async read(offset, length) {
-        const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
-        return buffer.subarray(0, await readInto(handle, buffer, offset));
-      },
-    };
+    const source = await sourceOf(handle, path.basename(file), size);
     const format = await recognise(source, expected);
     if (typeof format === 'string') return { damage: format };
     const structure = format ? await format.inspect(source) : {};
@@ -57,6 +51,25 @@ export async function verifyFile(
   } finally {
     await handle.close();
   }
+}
+
+/** What most files' structure is told by; read at once, since a thousand small files cost a thousand times the calls. */
+const headBytes = 16 * 1024;
+
+async function sourceOf(handle: FileHandle, name: string, size: number): Promise<Source> {
+  const read = async (offset: number, length: number): Promise<Buffer> => {
+    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+    return buffer.subarray(0, await readInto(handle, buffer, offset));
+  };
+  const head = await read(0, headBytes);
+  return {
+    name,
+    size,
+    read: (offset, length) =>
+      offset + length <= head.length
+        ? Promise.resolve(head.subarray(offset, offset + length))
+        : read(offset, length),
+  };
 }
 
 /** @returns the format, undefined if its content promises nothing, or what is wrong */

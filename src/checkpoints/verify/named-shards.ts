@@ -1,12 +1,8 @@
-import { constants } from 'node:fs';
 import path from 'node:path';
-import { files } from '../../util/os/durable.js';
 import { metadataName, shardsNamedIn } from './dcp-metadata.js';
 import { parseJson } from './json-text.js';
 import { quote } from './quote.js';
-
-/** An index of a hundred thousand tensors is some MiB; DCP's `.metadata` of a thousand ranks some tens. */
-const longestRead = 64 * 1024 * 1024;
+import { readWhole } from './read-whole.js';
 
 /**
  * What some files of a checkpoint name beside them: a shard index (`model.safetensors.index.json`), DCP's `.metadata`.
@@ -39,13 +35,4 @@ function shardsOfIndex(bytes: Buffer): Iterable<string> {
   const map = parsed.ok ? (parsed.value as { weight_map?: unknown } | null)?.weight_map : undefined;
   if (typeof map !== 'object' || map === null) return [];
   return new Set(Object.values(map as Record<string, unknown>).filter((shard) => typeof shard === 'string'));
-}
-
-async function readWhole(file: string): Promise<Buffer | undefined> {
-  const handle = await files.open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  try {
-    return (await handle.stat()).size > longestRead ? undefined : await handle.readFile();
-  } finally {
-    await handle.close();
-  }
 }
