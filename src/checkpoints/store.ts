@@ -47,6 +47,10 @@ export class Store implements CheckpointStore {
     if (vault !== undefined && !readOnly) this.#keeping = new Keeping({ ...parts, vault });
   }
 
+  get settleMs(): number {
+    return this.#parts.settleMs;
+  }
+
   get layout(): string {
     return this.#inspector.layout;
   }

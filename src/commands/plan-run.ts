@@ -49,7 +49,7 @@ export async function planRun(command: readonly string[], options: RunOptions): 
     resume: resume.value,
     stdin: settings.stdin,
     logs: settings.logs,
-    settleMs: settings.checkpoints.settleMs,
+    ...(settings.checkpoints.settleMs !== undefined && { settleMs: settings.checkpoints.settleMs }),
     ...(aside.value && { aside: aside.value }),
     verify: settings.checkpoints.verify,
     keep: settings.checkpoints.keep,

@@ -77,13 +77,12 @@ async function inStore(place: CheckpointPlace, options: RollbackOptions): Promis
     place.dirs,
     async (dir) => {
       const one = await openForVerb(dir, place, options, dryRun);
-      return one.ok ? ok({ store: one.value.store, release: one.value.close }) : one;
+      return one.ok ? ok({ store: one.value.store, release: () => one.value.close() }) : one;
     },
     systemClock,
     sayNotice,
   );
   if (!opened.ok) return opened;
-  const { release } = opened.value;
   const store = await withKept(opened.value.store, place.stateDir, sayNotice);
   try {
     // what spans several folders is finished when all of them are there
@@ -98,7 +97,7 @@ async function inStore(place: CheckpointPlace, options: RollbackOptions): Promis
     return report;
   } finally {
     await store.close();
-    await release();
+    await opened.value.release();
   }
 }
 

@@ -42,8 +42,6 @@ export const systemClock: Clock = {
 /** How long verification may hold up an attempt, and how often a folder is scanned at most (DESIGN section 7), ms. */
 const verifyBudgetMs = 5 * 60_000;
 const scanEveryMs = 30_000;
-/** How long a new checkpoint is left alone, unless configured, ms. */
-const defaultSettleMs = 2000;
 
 export interface Wired {
   readonly parts: Parts;
@@ -100,7 +98,7 @@ export async function wire(
     resumeAdvice: () => resumeAdvice(plan.resume, store?.layout ?? ''),
     scanEveryMs,
     verifyBudgetMs,
-    settleMs: plan.settleMs ?? defaultSettleMs,
+    settleMs: store?.settleMs ?? 0,
     launchSpec(launch) {
       attempt = launch.attempt;
       if (launch.resume) sayIdlePreset();

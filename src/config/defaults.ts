@@ -11,7 +11,6 @@ export const defaults = {
   health: { nonFinite: 'rollback', spike: 'warn', notResumed: 'stop' },
   stop: { signal: 'SIGTERM', graceMs: 30_000 },
   checkpoints: {
-    settleMs: 2000,
     provenAfterMs: 2 * 60_000,
     verify: 'auto',
     keep: { last: 2, metric: 'loss', mode: 'min', folder: false, quarantine: { last: 2, withinMs: 7 * 86_400_000 } },

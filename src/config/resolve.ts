@@ -50,7 +50,8 @@ export interface Settings {
     readonly dirs: readonly string[];
     readonly layout?: string;
     readonly vault?: string;
-    readonly settleMs: number;
+    /** undefined: by the kind of file system. */
+    readonly settleMs?: number;
     readonly provenAfterMs: number;
     readonly verify: 'auto' | 'deep' | 'shallow';
     readonly include: readonly string[];
@@ -131,7 +132,7 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       dirs: flags.checkpointDir?.map(named) ?? [checkpoints?.dir ?? []].flat(),
       ...(layout !== undefined && { layout }),
       ...(vault !== undefined && { vault }),
-      settleMs: checkpoints?.settle ?? defaults.checkpoints.settleMs,
+      ...(checkpoints?.settle !== undefined && { settleMs: checkpoints.settle }),
       provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs,
       verify: checkpoints?.verify ?? defaults.checkpoints.verify,
       include: checkpoints?.include ?? [],

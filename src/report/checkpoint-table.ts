@@ -64,7 +64,14 @@ function shortened(cells: readonly string[], width: number | undefined): string 
   const before = cells.slice(0, -1).join(gap) + gap;
   const last = cells.at(-1) ?? '';
   const room = width === undefined ? Infinity : Math.max(leastWhy, width - lengthOf(before));
-  return before + (lengthOf(last) <= room ? last : `${Array.from(last).slice(0, room - 1).join('')}…`);
+  return (
+    before +
+    (lengthOf(last) <= room
+      ? last
+      : `${Array.from(last)
+          .slice(0, room - 1)
+          .join('')}…`)
+  );
 }
 
 const lengthOf = (text: string): number => Array.from(text).length;

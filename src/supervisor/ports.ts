@@ -173,6 +173,8 @@ export interface CheckpointStore {
   /** The vault's folder; undefined where the store was opened for reading and there is none. */
   readonly vault: string | undefined;
   readonly layout: string;
+  /** How long a checkpoint is left alone by the worker before it counts as written. */
+  readonly settleMs: number;
   /** The folder was found, not named: nothing is moved that this run's attempts did not write. */
   readonly guessed: boolean;
   /** Finishes a rollback that was cut off, forward. Called before anything else. Answers what it finished. */

@@ -79,11 +79,10 @@ export const scenes: Readonly<Record<string, Scene>> = {
   'a pointer file': {
     lay: async (dir) => {
       const { lay, npz } = await samples();
-      const [model, optimizer] = ['mp_rank_00_model_states.pt', 'zero_pp_rank_0_mp_rank_00_optim_states.pt'];
       for (const step of [10, 20])
         lay(path.join(dir, `global_step${step}`), {
-          [model ?? '']: npz(step),
-          [optimizer ?? '']: npz(step + 1),
+          'mp_rank_00_model_states.pt': npz(step),
+          'zero_pp_rank_0_mp_rank_00_optim_states.pt': npz(step + 1),
         });
       lay(dir, { latest: 'global_step20' });
     },

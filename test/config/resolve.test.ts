@@ -64,7 +64,6 @@ describe('settings', () => {
       stdin: 'null',
       checkpoints: {
         dirs: [],
-        settleMs: 2000,
         provenAfterMs: 120_000,
         verify: 'auto',
         include: [],

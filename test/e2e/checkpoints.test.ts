@@ -152,7 +152,7 @@ describe('of any folder, without a run', () => {
     const { ok, folders } = JSON.parse(one.stdout) as { ok: boolean; folders: { checkpoints: { id: string; verdict: string; why: string }[] }[] }; // prettier-ignore
     assert.equal(ok, false);
     assert.deepEqual(folders[0]?.checkpoints.map(({ verdict }) => verdict), ['good', 'damaged', 'good']); // prettier-ignore
-    assert.match(folders[0]?.checkpoints[1]?.why ?? '', /end record/);
+    assert.match(folders.flatMap((one) => one.checkpoints)[1]?.why ?? '', /end record/);
     assert.equal((await checkpoints(t, cwd, 'verify', 'ckpts', 'step-10.npz')).code, 0, 'only that one');
     assert.equal((await checkpoints(t, cwd, 'verify', '--shallow', '--checkpoint-dir', 'ckpts')).code, 1);
   });

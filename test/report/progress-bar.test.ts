@@ -31,7 +31,9 @@ test('it is drawn once the work takes over two seconds, not more than ten times 
   let now = 0;
   const written: string[] = [];
   const bar = new ProgressBar('x', {
-    write: (text) => written.push(text),
+    write: (text) => {
+      written.push(text);
+    },
     columns: () => 80,
     mono: () => now,
   });
@@ -40,7 +42,7 @@ test('it is drawn once the work takes over two seconds, not more than ten times 
   assert.deepEqual(written, []);
   for (; now < 4000; now += 10) bar.update({ bytes: now, of: 4000 });
   assert.equal(written.length, 20);
-  for (const text of written) assert.match(text, /^\r[^\n]{1,79}\u001b\[K$/);
+  assert.ok(written.every((text) => /^\r[^\n]{1,79}\u001b\[K$/.test(text)));
   bar.end();
   assert.equal(written.at(-1), '\r\u001b[K');
 });

@@ -71,6 +71,7 @@ function silentRun(scanMs: number): {
     dir: '/ckpts',
     vault: undefined,
     layout: 'generic',
+    settleMs: 2000,
     guessed: false,
     recover: () => Promise.resolve(ok([])),
     retain: () => Promise.resolve(),

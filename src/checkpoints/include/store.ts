@@ -45,6 +45,10 @@ export class WithAside implements CheckpointStore {
     return this.#inner.vault;
   }
 
+  get settleMs(): number {
+    return this.#inner.settleMs;
+  }
+
   get layout(): string {
     return this.#inner.layout;
   }

@@ -47,6 +47,10 @@ export class Many implements CheckpointStore {
     return this.#folders.members[0]?.store.vault;
   }
 
+  get settleMs(): number {
+    return Math.max(0, ...this.#folders.members.map(({ store }) => store.settleMs));
+  }
+
   get layout(): string {
     return [...new Set(this.#folders.members.map(({ store }) => store.layout))].join(' and ') || 'auto';
   }

@@ -28,7 +28,7 @@ export async function displace(live: Stamp, file: string, berth: Berth): Promise
     await secondName(live, file, to, afar);
     await syncDir(path.dirname(to));
   } else if (to !== undefined) {
-    await rename(live, file, to, afar);
+    await carry(live, file, to, afar);
   } else if (!keeps) {
     // across devices, cut off between the copy and this
     await files.unlink(file);
@@ -68,7 +68,7 @@ async function isSame(live: Stamp, file: string, there: Stamp, copy: string): Pr
 }
 
 async function secondName(live: Stamp, file: string, to: string, afar: boolean): Promise<void> {
-  // link(2) follows a symbolic link on some systems
+  // some systems follow a symbolic link when they make a hard one
   const text = live.kind === 'other' ? await linkText(file) : undefined;
   if (text !== undefined) {
     await files.symlink(text, to);
@@ -86,7 +86,7 @@ async function secondName(live: Stamp, file: string, to: string, afar: boolean):
   }
 }
 
-async function rename(live: Stamp, file: string, to: string, afar: boolean): Promise<void> {
+async function carry(live: Stamp, file: string, to: string, afar: boolean): Promise<void> {
   try {
     await files.rename(file, to);
   } catch (error) {

@@ -64,7 +64,7 @@ export class Maker {
     }
     const folders = spare.folders.filter((folder) => isOf(folder, source.member));
     for (const folder of folders) await files.mkdir(path.join(this.#stage, folder), { recursive: true });
-    if (spare.how === 'links') await this.#link(source);
+    if (spare.how === 'links') await this.#hardLinks(source);
     else {
       const damage = await this.#copies(source, mode);
       if (damage !== undefined) return damage;
@@ -79,7 +79,7 @@ export class Maker {
     return undefined;
   }
 
-  async #link(source: SpareSource): Promise<void> {
+  async #hardLinks(source: SpareSource): Promise<void> {
     const wanted = filesOf(source);
     for (let at = 0; at < wanted.length; at += linksAtOnce) {
       const some = wanted.slice(at, at + linksAtOnce);

@@ -109,6 +109,7 @@ async function pour(
     }
     const [written] = await settled;
     if (written.status === 'rejected') throw written.reason;
+    onBytes?.(bytes.length);
     signal?.throwIfAborted();
   }
   return digest.finish();
