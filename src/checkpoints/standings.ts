@@ -9,6 +9,10 @@ import { sameFiles, type Unit } from './unit.js';
 /** Proof is on disk at the latest this much later; a crash loses no more of it. */
 const flushProofMs = 10_000;
 
+/** Whether what is known of the files in the folder holds for a spare of them: their damage is none of a copy's. Pure. */
+export const speaksFor = ({ files, standing }: Manifest, spare: Spare): boolean =>
+  speaksOf(files, spare.files) && !(standing === 'corrupt' && spare.how === 'copy');
+
 /** What each checkpoint is worth: manifests that still hold, and the proof that healthy training adds. */
 export class Standings {
   readonly #manifests: Manifests;
@@ -51,7 +55,7 @@ export class Standings {
   /** What is known of a spare; at least that it was verified when it was taken. */
   async ofSpare(spare: Spare): Promise<Manifest> {
     const live = await this.#manifests.get(spare.of);
-    const known = live && speaksOf(live.files, spare.files) ? live : await this.#manifests.get(spare.id);
+    const known = live && speaksFor(live, spare) ? live : await this.#manifests.get(spare.id);
     const manifest =
       known ??
       ({
@@ -113,8 +117,8 @@ export class Standings {
    */
   async save(manifest: Manifest, spares: readonly Spare[] = []): Promise<void> {
     const before = await this.#manifests.get(manifest.id);
-    const spare = before && spares.find((one) => one.of === before.id && speaksOf(before.files, one.files));
-    if (before && spare && !speaksOf(manifest.files, spare.files)) {
+    const spare = before && spares.find((one) => one.of === before.id && speaksFor(before, one));
+    if (before && spare && !speaksFor(manifest, spare)) {
       await this.#put({ ...before, id: spare.id });
       this.#keptUnder.set(spare.id, spare.id);
     }
@@ -126,8 +130,14 @@ export class Standings {
     await this.#manifests.put(manifest);
   }
 
-  async mark(manifest: Manifest, standing: Standing, why: string): Promise<void> {
-    await this.#put({ ...manifest, standing, why });
+  /** @param spares as for {@link save} */
+  async mark(
+    manifest: Manifest,
+    standing: Standing,
+    why: string,
+    spares: readonly Spare[] = [],
+  ): Promise<void> {
+    await this.save({ ...manifest, standing, why }, spares);
   }
 
   /**

@@ -140,6 +140,10 @@ export class Store implements CheckpointStore {
     return this.#alone('cannot be looked at', () => this.#rollbacks.plan(request));
   }
 
+  vet(id: string): Promise<Result<string | undefined>> {
+    return this.#alone('cannot be read', () => this.#rollbacks.vet(id));
+  }
+
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>> {
     // by its name a rollback that the full disk cut off is gone on with
     const named = { ...request, tx: request.tx ?? newTx(this.#parts.clock.now()) };

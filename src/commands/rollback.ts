@@ -109,7 +109,7 @@ async function rollTo(
   const found = await store.inspect({ live: false, budgetMs: verifyBudgetMs });
   if (!found.ok) return found;
   const { checkpoints } = found.value;
-  const target = selectCheckpoint(checkpoints, to, await store.best());
+  const target = await chooseSound(store, checkpoints, to);
   if (!target.ok) return target;
   const newer = checkpoints.slice(checkpoints.indexOf(target.value) + 1).reverse();
   const moves = newer.filter((one) => !one.spare).map((one) => one.id);
@@ -121,6 +121,29 @@ async function rollTo(
   if (dryRun || isNothing(plan.value)) return ok(report);
   const done = await withBar(options, (onProgress) => store.rollback({ ...request, ...onProgress }));
   return done.ok ? ok({ ...report, done: done.value }) : done;
+}
+
+/** The checkpoint that is meant, once its bytes were read; for one that is damaged the next one that `to` fits. */
+async function chooseSound(
+  store: CheckpointStore,
+  checkpoints: readonly CheckpointFact[],
+  to: string,
+): Promise<Result<CheckpointFact>> {
+  const best = await store.best();
+  const damaged = new Map<CheckpointFact, string>();
+  for (;;) {
+    const known = checkpoints.map((one): CheckpointFact => {
+      const why = damaged.get(one);
+      return why === undefined ? one : { ...one, standing: 'corrupt', why };
+    });
+    const target = selectCheckpoint(known, to, best);
+    if (!target.ok) return target;
+    const vetted = await store.vet(target.value.id);
+    if (!vetted.ok) return vetted;
+    if (vetted.value === undefined) return target;
+    damaged.set(target.value, vetted.value);
+    sayNotice(`${JSON.stringify(target.value.id)} is damaged: ${vetted.value}`);
+  }
 }
 
 async function takeBack(store: CheckpointStore, tx: string | undefined): Promise<Result<RollbackReport>> {

@@ -211,6 +211,11 @@ export interface CheckpointStore {
    * @param options live: the worker is at work; signal: gives up what is being copied
    */
   keep(options: { readonly live: boolean; readonly signal?: AbortSignal }): Promise<void>;
+  /**
+   * Reads a checkpoint's bytes once more, as a rollback to it does, and marks it if it is damaged.
+   * @returns what is wrong with it, in words; undefined: nothing
+   */
+  vet(id: string): Promise<Result<string | undefined>>;
   /** The journalled transaction of CHECKPOINTS.md. */
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>>;
   /** What {@link rollback} would do; changes nothing. */

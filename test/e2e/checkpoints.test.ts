@@ -157,6 +157,24 @@ describe('of any folder, without a run', () => {
     assert.equal((await checkpoints(t, cwd, 'verify', '--shallow', '--checkpoint-dir', 'ckpts')).code, 1);
   });
 
+  test('a newest one that has rotted under an unchanged stat is not rolled back to', async (t) => {
+    const { cwd, dir } = folder(t, three);
+    const to = (where: string, ...more: string[]): Promise<Ended> =>
+      runCli(t, ['rollback', '--to', where, '--checkpoint-dir', 'ckpts', ...more], { cwd }).done;
+    assert.match((await to('latest')).stdout, /^step-30\.npz .* is already the newest/);
+    flip(path.join(dir, 'step-30.npz'), 2000);
+    const dry = await to('latest', '--dry-run');
+    assert.match(dry.stderr, /"step-30\.npz" is damaged/);
+    assert.match(dry.stdout, /^would roll back to step-20\.npz/);
+    const named = await to('step:30');
+    assert.equal(named.code, 64);
+    assert.match(named.stderr, /"step-30\.npz" is corrupt .*the best one left is "step-20\.npz"/);
+    const { code, stdout, stderr } = await to('latest');
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^rolled back to step-20\.npz/);
+    assert.deepEqual(readdirSync(dir).sort(), ['step-10.npz', 'step-20.npz']);
+  });
+
   test('a flipped byte is seen by reading every byte, not by a shallow look', async (t) => {
     const { cwd, dir } = folder(t, three);
     flip(path.join(dir, 'step-30.npz'), 2000);

@@ -39,10 +39,12 @@ test('it is drawn once the work takes over two seconds, not more than ten times 
   });
   for (; now < 2000; now += 10) bar.update({ bytes: now, of: 4000 });
   bar.end();
-  assert.deepEqual(written, []);
+  assert.equal(written.length, 0);
   for (; now < 4000; now += 10) bar.update({ bytes: now, of: 4000 });
   assert.equal(written.length, 20);
-  assert.ok(written.every((text) => /^\r[^\n]{1,79}\u001b\[K$/.test(text)));
+  const wrong = (text: string): boolean =>
+    !text.startsWith('\r') || !text.endsWith('\u001b[K') || text.includes('\n') || text.length > 79 + 4;
+  assert.deepEqual(written.filter(wrong), []);
   bar.end();
   assert.equal(written.at(-1), '\r\u001b[K');
 });

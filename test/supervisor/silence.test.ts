@@ -87,6 +87,7 @@ function silentRun(scanMs: number): {
     mark: () => Promise.resolve(ok(undefined)),
     pin: () => Promise.resolve(ok(undefined)),
     keep: () => Promise.resolve(),
+    vet: () => Promise.resolve(ok(undefined)),
     rollback: () => Promise.resolve(ok({ tx: 'tx', moved: [], restored: [], others: [] })),
     plan: () => Promise.resolve(ok({ moves: [], restores: [], others: [] })),
     undo: () => Promise.resolve(ok({ tx: 'tx', moved: [], restored: [], others: [] })),

@@ -98,6 +98,10 @@ export class WithAside implements CheckpointStore {
     return { ok: true, value: { ...planned.value, others: [...planned.value.others, ...left] } };
   }
 
+  vet(id: string): Promise<Result<string | undefined>> {
+    return this.#inner.vet(id);
+  }
+
   recover(): Promise<Result<readonly string[]>> {
     return this.#inner.recover();
   }

@@ -138,6 +138,17 @@ export class Many implements CheckpointStore {
     });
   }
 
+  /** Damaged as soon as one folder's part of it is. */
+  async vet(id: string): Promise<Result<string | undefined>> {
+    let damage: string | undefined;
+    const read = await this.#each(id, async (store, own) => {
+      const vetted = await store.vet(own);
+      if (vetted.ok && vetted.value !== undefined) damage ??= `${own} in ${store.dir}: ${vetted.value}`;
+      return vetted.ok ? ok(undefined) : vetted;
+    });
+    return read.ok ? ok(damage) : read;
+  }
+
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>> {
     return this.#alone(async () => {
       const order = orderFor(this.#joints, request);

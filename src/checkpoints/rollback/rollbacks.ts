@@ -4,6 +4,7 @@ import type { RollbackDone, RollbackPlan, RollbackRequest } from '../../supervis
 import { writersUnder } from '../../util/os/dir-writers.js';
 import { exitStatus, fail, ok, type Problem, type Result } from '../../util/result.js';
 import type { Inspector, InspectorParts } from '../inspector.js';
+import type { Manifest } from '../manifest.js';
 import { writerOf } from '../quiet.js';
 import { bestLeft } from '../select.js';
 import type { Unit } from '../unit.js';
@@ -27,6 +28,8 @@ export class Rollbacks {
   readonly #parts: RollbacksParts;
   readonly #inspector: Inspector;
   readonly #openedAt: number;
+  /** What was read last and found good: the rollback that follows does not read it again. */
+  #sound: Manifest | undefined;
 
   constructor(parts: RollbacksParts, inspector: Inspector) {
     this.#parts = parts;
@@ -59,6 +62,10 @@ export class Rollbacks {
     const before = await this.#look(request);
     const assembly = await assemble(request, before);
     return assembly.ok ? ok(planOf(assembly.value, { dir, vault, spare: before.spare })) : assembly;
+  }
+
+  async vet(id: string): Promise<Result<string | undefined>> {
+    return ok(await this.#vet(id, await this.#look({ target: id, moves: [], reason: '' })));
   }
 
   /** @param facts of the last inspection, for who refuses to say what is left */
@@ -146,27 +153,35 @@ export class Rollbacks {
     return undefined;
   }
 
-  /** Nothing leaves the folder for a target that is damaged; it is marked so that the next choice is another one. */
+  /** Nothing leaves the folder for a target that is damaged. */
   async #damage(
     { target }: RollbackRequest,
-    { units, spare }: Before,
+    before: Before,
     facts: readonly CheckpointFact[],
   ): Promise<Problem | undefined> {
     if (target === undefined) return undefined;
-    const { content, dir, standings } = this.#parts;
+    const damage = await this.#vet(target, before);
+    this.#sound = undefined;
+    if (damage === undefined) return undefined;
+    const message = `${JSON.stringify(target)} is damaged: ${damage}; nothing was moved; ${bestLeft(facts, target)}`;
+    return { message, exit: exitStatus.failed };
+  }
+
+  /** @returns what is wrong with it; it is marked so that the next choice is another one */
+  async #vet(target: string, { units, spare }: Before): Promise<string | undefined> {
+    const { content, dir, standings, shelf, readOnly } = this.#parts;
     const vetting = { ...content, mode: content.verify, since: this.#openedAt };
     const unit = units.find((one) => one.id === target);
     const manifest = unit
       ? await this.#inspector.manifestOf(unit)
       : spare && (await standings.ofSpare(spare.spare));
-    if (!manifest) return undefined;
+    if (!manifest || manifest === this.#sound) return undefined;
     const damage = unit
       ? await vetUnit(dir, unit, manifest, vetting)
       : spare && (await vetSpare(spare, manifest, vetting));
-    if (damage === undefined) return undefined;
-    await standings.mark(manifest, 'corrupt', damage);
-    const message = `${JSON.stringify(target)} is damaged: ${damage}; nothing was moved; ${bestLeft(facts, target)}`;
-    return { message, exit: exitStatus.failed };
+    if (damage === undefined) this.#sound = manifest;
+    else if (!readOnly) await standings.mark(manifest, 'corrupt', damage, await shelf.list());
+    return damage;
   }
 }
 

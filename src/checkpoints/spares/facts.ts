@@ -3,10 +3,10 @@ import type { CheckpointFact } from '../../policy/checkpoint.js';
 import type { SeenUnit } from '../inspector.js';
 import { oldestFirst } from '../order.js';
 import { isPinned, type Pin } from '../pins.js';
-import type { Standings } from '../standings.js';
+import { speaksFor, type Standings } from '../standings.js';
 import { sameFiles } from '../unit.js';
 import type { Shelf } from './shelf.js';
-import { damageOf, savedAt, spareSize, speaksOf, type HeldSpare } from './spare.js';
+import { damageOf, savedAt, spareSize, type HeldSpare } from './spare.js';
 
 export interface SeenSpare {
   readonly held: HeldSpare;
@@ -52,7 +52,7 @@ export async function factsOfSpares(
       spare: true,
       ...(isPinned(pins, spare.files) && { pinned: true }),
     };
-    seen.push({ held, fact, inFolder: live !== undefined && speaksOf(live.manifest.files, spare.files) });
+    seen.push({ held, fact, inFolder: live !== undefined && speaksFor(live.manifest, spare) });
   }
   const facts = oldestFirst(seen.map((one) => one.fact));
   return seen.sort((a, b) => facts.indexOf(a.fact) - facts.indexOf(b.fact));
