@@ -5,5 +5,5 @@ process.on('SIGUSR1', () => {
 });
 // Losing the output (a reader that has seen enough, a terminal that is gone, a full disk) ends nothing.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-const { main } = await import('../dist/src/cli.js');
+const { main } = await import('../dist/bin/cli.js');
 process.exitCode = await main(process.argv);

@@ -1,5 +1,5 @@
 // Runs every compiled test (Node 20's --test takes no globs). Arguments narrow: `node test/run.mjs policy e2e`.
-import { spawnSync } from 'node:child_process';
+import { execSync, spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
 const root = new URL('../', import.meta.url);
@@ -13,7 +13,9 @@ if (tests.length === 0) {
   console.error('no test matches; run `npm run build` first');
   process.exit(1);
 }
-const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...tests], {
+// what bin/ starts is made of the modules, which may be newer
+execSync('npm run --silent bundle', { cwd: root, stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=3', ...tests], {
   cwd: root,
   stdio: 'inherit',
 });

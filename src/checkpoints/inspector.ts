@@ -245,6 +245,7 @@ export class Inspector {
       standing: manifest.standing,
       why: manifest.why,
       ours: this.isOurs(unit) || manifest.writtenByRun === this.#parts.runId,
+      ...(unit.inPlace && { inPlace: true }),
       ...(isPinned(this.#pins, manifest.files) && { pinned: true }),
     };
   }

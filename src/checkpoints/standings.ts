@@ -55,7 +55,9 @@ export class Standings {
   /** What is known of a spare; at least that it was verified when it was taken. */
   async ofSpare(spare: Spare): Promise<Manifest> {
     const live = await this.#manifests.get(spare.of);
-    const known = live && speaksFor(live, spare) ? live : await this.#manifests.get(spare.id);
+    const own = await this.#manifests.get(spare.id);
+    // what was found of its own bytes is known of nothing else
+    const known = own?.standing !== 'corrupt' && live && speaksFor(live, spare) ? live : own;
     const manifest =
       known ??
       ({

@@ -153,7 +153,10 @@ export class Store implements CheckpointStore {
   }
 
   undo(tx?: string): Promise<Result<RollbackDone>> {
-    return this.#alone('cannot be put back', () => this.#rollbacks.undo(tx));
+    const own = newTx(this.#parts.clock.now());
+    return this.#alone('cannot be put back', () =>
+      this.#retention.withReserve(() => this.#rollbacks.undo(own, tx)),
+    );
   }
 
   best(): Promise<string | undefined> {

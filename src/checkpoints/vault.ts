@@ -135,20 +135,28 @@ export async function probe(dir: string, vault: string): Promise<void> {
 /** What statfs calls an overlay: the file system of a container. */
 const overlayType = 0x794c7630;
 
+/** What a rename answers that will be refused tomorrow as well. */
+const lasting: ReadonlySet<string> = new Set(['EXDEV', 'EBUSY', 'EACCES', 'EPERM', 'EROFS']);
+
 /**
- * Why a folder cannot be renamed into the vault though files can: on an overlay without `redirect_dir`, one of a lower
- * layer cannot be renamed at all. Asked by a rename onto the vault, which no system does, as the vault is not empty.
+ * Why an entry cannot be renamed into the vault though a new file of ours can: it is a mount point, it is another user's
+ * in a sticky folder, it is a folder that we may not write to, or one of a lower layer of an overlay without
+ * `redirect_dir`. A rollback that found out half-way could go neither on nor back. Asked by a rename onto the vault,
+ * which no system does, as the vault is not empty.
  */
-export async function whyImmovable(folder: string, vault: string): Promise<string | undefined> {
-  if ((await fs.statfs(folder)).type !== overlayType) return undefined;
+export async function whyImmovable(entry: string, vault: string): Promise<string | undefined> {
   try {
-    await files.rename(folder, vault);
+    await files.rename(entry, vault);
+    return undefined;
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined) throw error;
-    if (code !== 'EXDEV') return undefined;
+    if (!lasting.has(code)) return undefined;
+    if (code === 'EBUSY') return `${entry} is a mount point, which cannot be moved`;
+    if (code !== 'EXDEV' || (await fs.statfs(entry)).type !== overlayType)
+      return `${entry} cannot be moved: ${errorText(error)}`;
   }
-  return `${folder} lies in a lower layer of an overlay, out of which no folder can be moved; mount a volume over the parent of the checkpoint folder, or put a copy in its place ("cp -a", then "mv")`;
+  return `${entry} lies in a lower layer of an overlay, out of which no folder can be moved; mount a volume over the parent of the checkpoint folder, or put a copy in its place ("cp -a", then "mv")`;
 }
 
 /** The probe is repeated after a reboot, or when either folder is another one: mounts may have changed. */

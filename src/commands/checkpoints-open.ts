@@ -1,4 +1,5 @@
 import { openCheckpointStore } from '../checkpoints/open.js';
+import { defaults } from '../config/defaults.js';
 import { loadConfig } from '../config/load.js';
 import { resolveKeep } from '../config/resolve.js';
 import { metricAtSteps } from '../runs/metric-at.js';
@@ -36,7 +37,7 @@ export async function openForVerb(
   const { layout, vault, run } = place;
   const opened = await openCheckpointStore({
     ...{ dir, guessed: false, layout, clock: systemClock, readOnly, onNotice: sayNotice },
-    ...{ provenAfterMs: checkpoints?.provenAfter ?? 120_000, keep: resolveKeep(checkpoints?.keep) },
+    ...{ provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs, keep: resolveKeep(checkpoints?.keep) },
     ...(run && { metrics: (name: string) => metricAtSteps(run.paths.metrics, name) }),
     runId: run?.id ?? 'by-hand',
     runStartedAt: run?.createdAt ?? systemClock.now(),

@@ -46,7 +46,7 @@ export function rollbackText(report: RollbackReport): string {
 
 function headOf({ target, done, dryRun, undo, plan }: RollbackReport, nothing: boolean): string {
   const name = target ? `${target.id}${detail(target)}` : 'nothing';
-  if (undo) return `took back the rollback; the newest checkpoint is ${name}`;
+  if (undo) return `took back the rollback; the newest good checkpoint is ${name}`;
   if (isNothing(plan)) return `${name} is already the newest checkpoint; nothing was moved`;
   if (dryRun) return `would roll back to ${name}:`;
   return `rolled back to ${name}${done && !nothing ? ` (${done.tx})` : ''}`;

@@ -13,7 +13,13 @@ export const defaults = {
   checkpoints: {
     provenAfterMs: 2 * 60_000,
     verify: 'auto',
-    keep: { last: 2, metric: 'loss', mode: 'min', folder: false, quarantine: { last: 2, withinMs: 7 * 86_400_000 } },
+    keep: {
+      last: 2,
+      metric: 'loss',
+      mode: 'min',
+      folder: false,
+      quarantine: { last: 2, withinMs: 7 * 86_400_000 },
+    },
   },
   logs: { attemptBytes: 1024 ** 3, runBytes: 5 * 1024 ** 3, attempts: 10 },
   engine: 'local',

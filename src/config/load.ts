@@ -17,13 +17,7 @@ export interface LoadedConfig {
 }
 
 /** Keys of the contract that this version only checks. */
-const notYet = [
-  'heartbeat.pattern',
-  'heartbeat.files',
-  'preflight',
-  'hooks',
-  'notify',
-];
+const notYet = ['heartbeat.pattern', 'heartbeat.files', 'preflight', 'hooks', 'notify'];
 
 /**
  * Finds, reads and checks the configuration. Paths in it come out absolute, relative ones being relative to the file.

@@ -26,9 +26,8 @@ const names = { json: 'JSON', yaml: 'YAML', toml: 'TOML' } as const;
 const parsers: Readonly<Record<ConfigSource['format'], (source: ConfigSource) => Promise<unknown>>> = {
   json: ({ text }) => Promise.resolve(JSON.parse(text)),
   async yaml({ file, text }) {
-    // Only its loaders: its search would run a .config/config.js of the working directory as code.
-    const { defaultLoaders } = await import('cosmiconfig');
-    return defaultLoaders['.yaml'](file, text) as unknown;
+    const { loadYaml } = await import('./yaml.js');
+    return loadYaml(file, text);
   },
   async toml({ text }) {
     const { parse } = await import('smol-toml');

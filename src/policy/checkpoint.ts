@@ -20,6 +20,8 @@ export interface CheckpointFact {
   readonly ours: boolean;
   /** It lies in the vault only: the trainer has removed it, or written over it. `path` is where a rollback puts it back. */
   readonly spare?: true;
+  /** The next one is written over it. */
+  readonly inPlace?: true;
   /** A person said that it is to be kept. */
   readonly pinned?: true;
 }
@@ -41,3 +43,7 @@ export const isUsable = (standing: Standing): boolean => standing === 'verified'
  */
 export const nextSaveBytes = (checkpoints: readonly CheckpointFact[]): number | undefined =>
   checkpoints.findLast(({ standing }) => isUsable(standing))?.sizeBytes;
+
+/** Room that the next save needs besides, bytes; undefined: nobody knows, or none, since it is written over the last one. */
+export const roomToSave = (checkpoints: readonly CheckpointFact[]): number | undefined =>
+  nextSaveBytes(checkpoints.filter(({ inPlace }) => inPlace !== true));

@@ -106,7 +106,7 @@ function phaseOf(progress: Progress, heartbeat: Heartbeat): Phase | undefined {
 
 /** @returns whether a step or an epoch went up. Scripts that count steps anew each epoch go back and then up again. */
 function takeCounts(next: ProgressDraft, progress: Progress, heartbeat: Heartbeat): boolean {
-  const { step, epoch, totalSteps } = heartbeat;
+  const { step, epoch, totalSteps, phase } = heartbeat;
   let advanced = false;
   if (totalSteps !== undefined) next.totalSteps = totalSteps;
   if (epoch !== undefined) {
@@ -117,7 +117,8 @@ function takeCounts(next: ProgressDraft, progress: Progress, heartbeat: Heartbea
   if (step !== undefined) {
     advanced ||= step > (progress.step ?? -1);
     next.step = step;
-    next.firstStep ??= step;
+    // said while it starts up, or of batches that it evaluates first, it is not where the training begins
+    if (phase === undefined || phase === 'train') next.firstStep ??= step;
     next.maxStep = Math.max(step, progress.maxStep ?? step);
   }
   return advanced;

@@ -19,7 +19,7 @@ export interface SupervisorLog {
  */
 export async function openSupervisorLog(file: string, maxBytes = 8 * 1024 * 1024): Promise<SupervisorLog> {
   // loaded only here: status and its kin never write this log
-  const { pino } = await import('pino');
+  const { default: pino } = await import('pino');
   const out = new RotatingFile(file, maxBytes);
   const log = pino(
     {

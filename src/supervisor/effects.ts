@@ -73,6 +73,7 @@ async function inspect(loop: Loop): Promise<void> {
   const found = await store.inspect({
     live: false,
     budgetMs: verifyBudgetMs,
+    signal: loop.over,
     ...(lastStep !== undefined && { step: lastStep }),
   });
   if (!found.ok) {

@@ -1,5 +1,5 @@
 import type { Effect } from '../policy/effect.js';
-import { isUsable, nextSaveBytes } from '../policy/checkpoint.js';
+import { isUsable, roomToSave } from '../policy/checkpoint.js';
 import type { Event, StopSource } from '../policy/event.js';
 import type { State } from '../policy/state.js';
 import { transition } from '../policy/transition.js';
@@ -109,7 +109,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
       const safe = seen.findLast((c) => c.standing === 'safe');
       checkpoints = { ...(latest && { latest }), ...(safe && { safe }) };
     },
-    saveBytes: () => nextSaveBytes(lastSeen),
+    saveBytes: () => roomToSave(lastSeen),
     marked(id, standing) {
       loop.sawCheckpoints(lastSeen.map((one) => (one.id === id ? { ...one, standing } : one)));
     },

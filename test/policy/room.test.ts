@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { roomToSave } from '../../src/policy/checkpoint.js';
 import type { Event } from '../../src/policy/event.js';
 import type { State } from '../../src/policy/state.js';
 import { initialState, transition } from '../../src/policy/transition.js';
@@ -56,6 +57,13 @@ describe('no attempt starts that cannot save', () => {
       quarantined: ['checkpoint-60'],
     });
     assert.deepEqual(after.effects, [{ type: 'check-host', after: 'storage' }]);
+  });
+
+  it('what is written over the last one needs none besides; what is not, does', () => {
+    const last = saved(40, 'verified', { id: 'last.ckpt', inPlace: true });
+    assert.equal(roomToSave([last]), undefined);
+    assert.equal(roomToSave([saved(30, 'safe', { sizeBytes: 700 }), last]), 700);
+    assert.equal(roomToSave([saved(30), saved(50, 'corrupt', { sizeBytes: 1 })]), 1024);
   });
 
   it('with room, or a size that nobody knows, it is launched at once', () => {

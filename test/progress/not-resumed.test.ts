@@ -18,6 +18,8 @@ const rows: readonly [string, Progress, number | undefined, TimingHistory, boole
   ['began at the checkpoint', after({ step: 40 }), 40, known, false],
   ['the save lagged behind: not far below', after({ step: 25 }), 40, known, false],
   ['half of it is not far below', after({ step: 20 }), 40, known, false],
+  ['a step said while it starts up', after({ step: 0, phase: 'startup' }), 40, known, false],
+  ['batches evaluated before it trains on', after({ step: 1, phase: 'eval' }, { step: 41, phase: 'train' }), 40, known, false],
   ['a few steps are no new beginning', after({ step: 1 }), 5, known, false],
   ['five steps are', after({ step: 1 }), 6, known, true],
   ['the checkpoint’s step is not known', after({ step: 1 }), undefined, known, false],

@@ -4,7 +4,7 @@ import type { Event } from '../../src/policy/event.js';
 import { initialState } from '../../src/policy/transition.js';
 import type { Parts } from '../../src/supervisor/parts.js';
 import type { CheckpointStore, Clock, Worker, WorkerEvents } from '../../src/supervisor/ports.js';
-import { supervise } from '../../src/supervisor/supervise.js';
+import { supervise, type Supervisor } from '../../src/supervisor/supervise.js';
 import { ok } from '../../src/util/result.js';
 import { resolvePolicy } from '../../src/config/resolve.js';
 
@@ -40,8 +40,15 @@ function virtualClock(): Clock & { run(untilMs: number): Promise<void>; pass(ms:
   };
 }
 
-/** A run whose worker beats once and then is silent; its checkpoint folder takes `scanMs` to look at. */
-function silentRun(scanMs: number): {
+/**
+ * A run whose worker beats once and then is silent; its checkpoint folder takes `scanMs` to look at.
+ * @param between how long a look takes while no worker lives
+ */
+function silentRun(
+  scanMs: number,
+  between: (signal: AbortSignal | undefined) => Promise<void> = () => Promise.resolve(),
+): {
+  supervisor: Supervisor;
   clock: ReturnType<typeof virtualClock>;
   seen: Event[];
   scans: () => number;
@@ -76,7 +83,8 @@ function silentRun(scanMs: number): {
     recover: () => Promise.resolve(ok([])),
     retain: () => Promise.resolve(),
     prune: () => Promise.resolve({ ok: true, value: { keep: [], drop: [] } }),
-    async inspect({ live }) {
+    async inspect({ live, signal }) {
+      if (!live) await between(signal);
       if (live) {
         scans++;
         await clock.pass(scanMs);
@@ -138,8 +146,8 @@ function silentRun(scanMs: number): {
     takeStopRequest: () => Promise.resolve(undefined),
     checkHost: () => Promise.resolve(undefined),
   };
-  void supervise(parts, initialState()).ended;
-  return { clock, seen, scans: () => scans };
+  const supervisor = supervise(parts, initialState());
+  return { supervisor, clock, seen, scans: () => scans };
 }
 
 for (const scanMs of [20, 3000]) {
@@ -160,3 +168,12 @@ for (const scanMs of [20, 3000]) {
     assert.equal(seen.at(-1)?.type, 'inspected');
   });
 }
+
+test('a look at the folder is given up once a person stops the run', async () => {
+  const { supervisor } = silentRun(20, (signal) => {
+    if (!signal) return Promise.resolve();
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+  });
+  supervisor.requestStop('interrupt');
+  assert.equal((await supervisor.ended).outcome, 'stopped');
+});

@@ -4,7 +4,7 @@ import { walkDir } from '../../util/os/dir-walk.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { makeDirs } from '../../util/os/make-dirs.js';
 import { isGlob, matching } from '../many/glob.js';
-import { probe } from '../vault.js';
+import { probe, whyImmovable } from '../vault.js';
 import type { HeldKept, Kept } from './kept.js';
 import { besideDatabase } from './sqlite.js';
 import { digestOf, stampAt } from './take.js';
@@ -95,7 +95,7 @@ export async function reachable(vault: string, { puts, moves, left }: Aside): Pr
   const why = async (file: string, make: boolean): Promise<string | undefined> => {
     const dir = path.dirname(file);
     if (!known.has(dir)) known.set(dir, await barrier(dir, vault, make));
-    return known.get(dir);
+    return known.get(dir) ?? (await whyImmovable(file, vault));
   };
   const kept: Aside & { puts: RollbackExtra['puts'][number][]; moves: string[]; left: string[] } = {
     puts: [],

@@ -7,6 +7,7 @@ import { writersUnder } from '../../util/os/dir-writers.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { newTx, phaseOf } from '../rollback/journal.js';
+import { undoing } from '../rollback/undo.js';
 import { inVault } from '../vault.js';
 import type { Folders, Member } from './folders.js';
 import { closeGroup, commitGroup, type Group, type GroupPart, type Known, lastGroup, openGroups, sweepGroups } from './group.js'; // prettier-ignore
@@ -95,6 +96,8 @@ export class GroupRollback {
       }
       if (!newest) return fail('there is no rollback of these folders to undo', exitStatus.failed);
       const group: Group = { ...newest.group, doing: 'undo' };
+      const possible = await this.#undoRefusal(group);
+      if (!possible.ok) return possible;
       await commitGroup(newest.vault, group);
       return this.#forward(newest.vault, group);
     });
@@ -160,6 +163,17 @@ export class GroupRollback {
     // a target that turns out to be damaged is marked so: the others are on their way, and the next look goes further back
     const isDamaged = !done.ok && done.error.exit === exitStatus.failed && done.error.code === undefined;
     return isDamaged ? store.rollback(order) : done;
+  }
+
+  /** Each folder is asked before any is touched: one that refuses later would hold all of them half-way. */
+  async #undoRefusal({ tx, parts }: Group): Promise<Result<unknown>> {
+    for (const { dir } of parts) {
+      const vault = this.#folders.members.find(({ store }) => store.dir === dir)?.store.vault;
+      if (vault === undefined) return fail(`the rollback ${tx} took ${dir} in as well; name that folder too`, exitStatus.config); // prettier-ignore
+      const possible = await undoing({ dir, vault }, { tx: newTx(0), at: 0, named: tx });
+      if (!possible.ok) return possible;
+    }
+    return ok(undefined);
   }
 
   /** Each folder is asked before any is touched. */

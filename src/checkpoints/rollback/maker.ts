@@ -1,18 +1,23 @@
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import type { Stamp } from '../../util/os/dir-walk.js';
 import { files, syncDir, writeFully } from '../../util/os/durable.js';
+import type { DigestedFile, HeldSpare } from '../spares/spare.js';
 import { sameStat } from '../unit.js';
 import { liveOf, stampAt, type RollbackPlace } from './place.js';
-import { filesOf, isOf, type Piece, type SpareSource } from './piece.js';
+import { partOf, type Piece, type SpareSource } from './piece.js';
 
-const linksAtOnce = 64;
+/** One after the other they take a multiple of the time. */
+const atOnce = 64;
 
 /** Makes the pieces of one rollback in its stage. Each answers what is wrong with what it was to be made of. */
 export class Maker {
   readonly #place: RollbackPlace;
   readonly #stage: string;
   readonly #meter: (bytes: number) => void;
+  /** By path, what lies of a spare in the vault. */
+  readonly #present = new WeakMap<HeldSpare, ReadonlyMap<string, Stamp>>();
 
   /** @param meter called with how many more bytes were copied */
   constructor(place: RollbackPlace, stage: string, meter: (bytes: number) => void) {
@@ -54,52 +59,41 @@ export class Maker {
   }
 
   async #unpack(source: SpareSource, mode: number): Promise<string | undefined> {
-    const { spare, present } = source.spare;
-    const there = new Map(present.map((stamp) => [stamp.path, stamp]));
-    const wanted = filesOf(source);
+    const { spare, root } = source.spare;
+    const { files: wanted, folders } = partOf(source);
     for (const file of wanted) {
-      const now = there.get(file.path);
+      const now = this.#presentIn(source.spare).get(file.path);
       if (!now) return `${file.path} is gone from it`;
       if (spare.how === 'links' && !sameStat(file, now)) return `${file.path} was written to since`;
     }
-    const folders = spare.folders.filter((folder) => isOf(folder, source.member));
     for (const folder of folders) await files.mkdir(path.join(this.#stage, folder), { recursive: true });
-    if (spare.how === 'links') await this.#hardLinks(source);
+    if (spare.how === 'links')
+      await each(wanted, ({ path: name }) => files.link(path.join(root, name), path.join(this.#stage, name)));
     else {
       const damage = await this.#copies(source, mode);
       if (damage !== undefined) return damage;
     }
-    for (const folder of [...folders].reverse()) {
-      // a folder's own time is what some frameworks prune by
-      const within = wanted.filter((file) => isOf(file.path, folder));
-      const newestNs = within.reduce((newest, file) => Math.max(newest, Number(file.mtimeNs)), 0);
-      const staged = path.join(this.#stage, folder);
-      await (newestNs === 0 ? syncDir(staged) : dress(staged, { mtimeS: newestNs / 1e9 }));
-    }
+    // a folder's own time is what some frameworks prune by
+    const newest = newestBelow(wanted);
+    await each(folders, (folder) => {
+      const [staged, ns] = [path.join(this.#stage, folder), newest.get(folder)];
+      return ns === undefined ? syncDir(staged) : dress(staged, { mtimeS: ns / 1e9 });
+    });
     return undefined;
   }
 
-  async #hardLinks(source: SpareSource): Promise<void> {
-    const wanted = filesOf(source);
-    for (let at = 0; at < wanted.length; at += linksAtOnce) {
-      const some = wanted.slice(at, at + linksAtOnce);
-      const made = await Promise.allSettled(
-        some.map(({ path: name }) =>
-          files.link(path.join(source.spare.root, name), path.join(this.#stage, name)),
-        ),
-      );
-      const failed = made.find((one) => one.status === 'rejected');
-      if (failed) throw failed.reason;
-    }
+  #presentIn(held: HeldSpare): ReadonlyMap<string, Stamp> {
+    const known = this.#present.get(held) ?? new Map(held.present.map((stamp) => [stamp.path, stamp]));
+    this.#present.set(held, known);
+    return known;
   }
 
   async #copies(source: SpareSource, mode: number): Promise<string | undefined> {
-    const { root, present } = source.spare;
-    const links = new Set(present.filter((stamp) => stamp.kind === 'other').map((stamp) => stamp.path));
-    for (const { path: name, mtimeNs, digest } of filesOf(source)) {
-      const [from, to] = [path.join(root, name), path.join(this.#stage, name)];
+    for (const { path: name, mtimeNs, digest } of partOf(source).files) {
+      const [from, to] = [path.join(source.spare.root, name), path.join(this.#stage, name)];
       const as = { mode, mtimeS: Number(mtimeNs) / 1e9, ...(digest !== undefined && { digest }) };
-      if (links.has(name)) await files.symlink(await fs.readlink(from), to);
+      const isLink = this.#presentIn(source.spare).get(name)?.kind === 'other';
+      if (isLink) await files.symlink(await fs.readlink(from), to);
       else {
         const damage = await this.#copy(from, to, as);
         if (damage !== undefined) return damage;
@@ -121,6 +115,24 @@ export class Maker {
     const name = path.basename(from);
     return otherBytes([{ path: name, ...as }], new Map([[name, seen]]));
   }
+}
+
+/** Many at once; none is under way any more when one has failed. */
+async function each<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < all.length; at += atOnce) {
+    const done = await Promise.allSettled(all.slice(at, at + atOnce).map(work));
+    const failed = done.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+}
+
+/** The newest time below each folder, nanoseconds since 1970. Pure. */
+function newestBelow(all: readonly DigestedFile[]): ReadonlyMap<string, number> {
+  const newest = new Map<string, number>();
+  for (const file of all)
+    for (let folder = path.dirname(file.path); folder !== '.'; folder = path.dirname(folder))
+      newest.set(folder, Math.max(newest.get(folder) ?? 0, Number(file.mtimeNs)));
+  return newest;
 }
 
 async function write(to: string, text: string, mode: number): Promise<void> {

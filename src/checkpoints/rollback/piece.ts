@@ -25,12 +25,34 @@ export type Source =
 export const bytesToCopy = ({ source }: Piece): number =>
   'spare' in source && source.spare.spare.how === 'copy' ? bytesOf(source) : 0;
 
-/** The files of one member of a spare. */
-export const filesOf = ({ spare, member }: SpareSource): HeldSpare['spare']['files'] =>
-  spare.spare.files.filter((file) => isOf(file.path, member));
+/** What of a spare belongs to one of its members. */
+interface Part {
+  readonly files: HeldSpare['spare']['files'];
+  readonly folders: readonly string[];
+}
+
+const sorted = new WeakMap<HeldSpare, ReadonlyMap<string, Part>>();
+
+/** Sorted out once a spare, which may have as many members as files. */
+export function partOf({ spare: held, member }: SpareSource): Part {
+  const { files, folders } = held.spare;
+  const parts = sorted.get(held) ?? byMember(files, folders);
+  sorted.set(held, parts);
+  return parts.get(member) ?? { files: [], folders: [] };
+}
+
+function byMember(files: Part['files'], folders: Part['folders']): ReadonlyMap<string, Part> {
+  const parts = new Map<string, { files: Part['files'][number][]; folders: string[] }>();
+  const of = (name: string): { files: Part['files'][number][]; folders: string[] } => {
+    const member = name.slice(0, `${name}/`.indexOf('/'));
+    const part = parts.get(member) ?? { files: [], folders: [] };
+    parts.set(member, part);
+    return part;
+  };
+  for (const file of files) of(file.path).files.push(file);
+  for (const folder of folders) of(folder).folders.push(folder);
+  return parts;
+}
 
 export const bytesOf = (source: SpareSource): number =>
-  filesOf(source).reduce((sum, file) => sum + file.size, 0);
-
-export const isOf = (name: string, member: string): boolean =>
-  name === member || name.startsWith(`${member}/`);
+  partOf(source).files.reduce((sum, file) => sum + file.size, 0);

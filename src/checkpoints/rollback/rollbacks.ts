@@ -2,11 +2,13 @@ import path from 'node:path';
 import type { CheckpointFact } from '../../policy/checkpoint.js';
 import type { RollbackDone, RollbackPlan, RollbackRequest } from '../../supervisor/ports.js';
 import { writersUnder } from '../../util/os/dir-writers.js';
+import { errorCode, errorText } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Problem, type Result } from '../../util/result.js';
 import type { Inspector, InspectorParts } from '../inspector.js';
 import type { Manifest } from '../manifest.js';
 import { writerOf } from '../quiet.js';
 import { bestLeft } from '../select.js';
+import type { Spare } from '../spares/spare.js';
 import type { Unit } from '../unit.js';
 import type { Applied } from './apply.js';
 import { assemble, planOf, type Before } from './assemble.js';
@@ -61,7 +63,11 @@ export class Rollbacks {
     const { dir, vault } = this.#parts;
     const before = await this.#look(request);
     const assembly = await assemble(request, before);
-    return assembly.ok ? ok(planOf(assembly.value, { dir, vault, spare: before.spare })) : assembly;
+    if (!assembly.ok) return assembly;
+    // several folders go back together only if each can: none may find out after another has gone
+    const refusal = this.#parts.readOnly ? undefined : await this.#immovable(assembly.value.leaving);
+    if (refusal) return { ok: false, error: refusal };
+    return ok(planOf(assembly.value, { dir, vault, spare: before.spare }));
   }
 
   async vet(id: string): Promise<Result<string | undefined>> {
@@ -88,19 +94,25 @@ export class Rollbacks {
       ...(tx !== undefined && { tx }),
       ...(onProgress && { onProgress }),
     });
-    if (!applied.ok) return applied;
+    if (!applied.ok) {
+      // its bytes were held against their digests on the way
+      if (before.spare && applied.error.exit === exitStatus.failed)
+        await this.#markSpare(before.spare.spare, applied.error.message);
+      return applied;
+    }
     for (const skipped of applied.value.skipped) this.#parts.notice(skipped);
-    if (before.spare) await this.#inspector.restored(before.spare.spare);
+    if (before.spare) await this.#restored(before.spare.spare);
     return ok(doneOf(place.value, applied.value));
   }
 
-  async undo(tx?: string): Promise<Result<RollbackDone>> {
+  /** @param own the name of the reversal, which if cut off is gone on with */
+  async undo(own: string, tx?: string): Promise<Result<RollbackDone>> {
     const place = this.#place();
     if (!place.ok) return place;
     const { units } = await this.#parts.scanner.scan(() => false);
     const refusal = await this.#writing(units);
     if (refusal) return { ok: false, error: refusal };
-    const applied = await undoRollback(place.value, this.#parts.clock.now(), tx);
+    const applied = await undoRollback(place.value, this.#parts.clock.now(), tx, own);
     if (!applied.ok) return applied;
     for (const skipped of applied.value.skipped) this.#parts.notice(skipped);
     return ok(doneOf(place.value, applied.value));
@@ -133,9 +145,7 @@ export class Rollbacks {
   async #immovable(units: readonly Unit[]): Promise<Problem | undefined> {
     const { dir, vault } = this.#parts;
     for (const member of units.flatMap((unit) => unit.members)) {
-      const folder = path.join(dir, member.path);
-      const why =
-        member.kind === 'folder' && vault !== undefined ? await whyImmovable(folder, vault) : undefined;
+      const why = vault === undefined ? undefined : await whyImmovable(path.join(dir, member.path), vault);
       if (why !== undefined) return { message: `${why}; nothing was moved`, exit: exitStatus.config };
     }
     return undefined;
@@ -180,8 +190,26 @@ export class Rollbacks {
       ? await vetUnit(dir, unit, manifest, vetting)
       : spare && (await vetSpare(spare, manifest, vetting));
     if (damage === undefined) this.#sound = manifest;
-    else if (!readOnly) await standings.mark(manifest, 'corrupt', damage, await shelf.list());
+    else if (readOnly) return damage;
+    else if (unit) await standings.mark(manifest, 'corrupt', damage, await shelf.list());
+    else if (spare) await this.#markSpare(spare.spare, damage);
     return damage;
+  }
+
+  /** Under its own name: of the files that it was taken of it says nothing. */
+  async #markSpare(spare: Spare, damage: string): Promise<void> {
+    const { standings } = this.#parts;
+    await standings.mark({ ...(await standings.ofSpare(spare)), id: spare.id }, 'corrupt', damage);
+  }
+
+  /** The rollback is done: what cannot be written down of it is found out anew. */
+  async #restored(spare: Spare): Promise<void> {
+    try {
+      await this.#inspector.restored(spare);
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+      this.#parts.notice(`what is known of ${spare.of} could not be kept: ${errorText(error)}; it is verified anew`);
+    }
   }
 }
 

@@ -57,13 +57,17 @@ export async function rollBack(place: RollbackPlace, order: RollbackOrder): Prom
  * Reverses the last rollback that was not reversed yet, or the one named: itself a transaction, as safe as the one that
  * it reverses. Refuses where training has written since at a name that it would put back.
  * @param at ms since 1970
+ * @param own the name of the reversal, a name that is done already answers what it did
  */
 export async function undoRollback(
   place: RollbackPlace,
   at: number,
   named?: string,
+  own?: string,
 ): Promise<Result<Applied>> {
-  const tx = await freeTx(place, at);
+  const tx = own ?? (await freeTx(place, at));
+  const known = own === undefined ? undefined : await rolledBackAlready(place, own);
+  if (known) return known;
   return carryOut(place, tx, () => undoing(place, { tx, at, ...(named !== undefined && { named }) }));
 }
 

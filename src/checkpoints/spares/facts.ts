@@ -50,6 +50,8 @@ export async function factsOfSpares(
       why: damage ?? `kept in the vault; ${manifest.why}`,
       ours: spare.runId === parts.runId,
       spare: true,
+      // hard links would change with what is written in place
+      ...(spare.how === 'copy' && { inPlace: true }),
       ...(isPinned(pins, spare.files) && { pinned: true }),
     };
     seen.push({ held, fact, inFolder: live !== undefined && speaksFor(live.manifest, spare) });

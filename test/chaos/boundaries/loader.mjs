@@ -2,6 +2,10 @@
 // that it began is done. The program on disk stays as it is.
 const performs = 'export function performEffect(';
 
+/** Its modules one by one, not the bundle of them that bin/ starts. */
+export const resolve = (specifier, context, next) =>
+  next(specifier.replace('dist/bin/cli.js', 'dist/src/cli.js'), context);
+
 export async function load(url, context, next) {
   const loaded = await next(url, context);
   if (!url.endsWith('/src/supervisor/effects.js')) return loaded;
