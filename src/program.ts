@@ -150,10 +150,12 @@ function checkpoints(program: Command, done: (status: number) => void): void {
   sub('list', 'say what each checkpoint is worth, and why')
     .argument('[run or folder]', 'the run last at work unless given')
     .option('--metric <name>', 'the metric that is shown, as the training names it', 'loss')
-    .action(async (target: string | undefined, options: import('./commands/checkpoints-list.js').ListOptions) => {
-      const { listCheckpoints } = await import('./commands/checkpoints-list.js');
-      done(await listCheckpoints(target, options));
-    });
+    .action(
+      async (target: string | undefined, options: import('./commands/checkpoints-list.js').ListOptions) => {
+        const { listCheckpoints } = await import('./commands/checkpoints-list.js');
+        done(await listCheckpoints(target, options));
+      },
+    );
 
   sub('verify', 'read every byte, and compare it with what was recorded')
     .argument('[run or folder]', 'the run last at work unless given')
@@ -189,10 +191,12 @@ function checkpoints(program: Command, done: (status: number) => void): void {
     .argument('[run or folder]', 'the run last at work unless given')
     .option('--folder', 'from the checkpoint folder too')
     .option('--dry-run', 'say what would go, and remove nothing')
-    .action(async (target: string | undefined, options: import('./commands/checkpoints-prune.js').PruneOptions) => {
-      const { pruneCheckpoints } = await import('./commands/checkpoints-prune.js');
-      done(await pruneCheckpoints(target, options));
-    });
+    .action(
+      async (target: string | undefined, options: import('./commands/checkpoints-prune.js').PruneOptions) => {
+        const { pruneCheckpoints } = await import('./commands/checkpoints-prune.js');
+        done(await pruneCheckpoints(target, options));
+      },
+    );
 }
 
 /** Flags of verbs that launch a training. */

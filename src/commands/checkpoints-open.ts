@@ -37,7 +37,10 @@ export async function openForVerb(
   const { layout, vault, run } = place;
   const opened = await openCheckpointStore({
     ...{ dir, guessed: false, layout, clock: systemClock, readOnly, onNotice: sayNotice },
-    ...{ provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs, keep: resolveKeep(checkpoints?.keep) },
+    ...{
+      provenAfterMs: checkpoints?.provenAfter ?? defaults.checkpoints.provenAfterMs,
+      keep: resolveKeep(checkpoints?.keep),
+    },
     ...(run && { metrics: (name: string) => metricAtSteps(run.paths.metrics, name) }),
     runId: run?.id ?? 'by-hand',
     runStartedAt: run?.createdAt ?? systemClock.now(),

@@ -108,7 +108,7 @@ async function attempt(
 
 /** Puts the folder in order as a run would, and says what the next attempt goes on from. */
 async function rollBack(
-  { store, timeoutMs }: Drill,
+  { store, timeoutMs, aborted }: Drill,
   first: DrillAttempt,
   savedAt: number | undefined,
 ): Promise<Result<DrillTarget | NoTarget>> {
@@ -116,6 +116,7 @@ async function rollBack(
   const found = await store.inspect({
     live: false,
     budgetMs: verifyBudgetMs,
+    signal: aborted,
     ...(seen.lastStep !== undefined && { step: seen.lastStep }),
   });
   if (!found.ok) return found;

@@ -12,7 +12,7 @@ const neverQuietMs = 3000;
 export const verifyBudgetMs = 5 * 60_000;
 
 /** Waits for a checkpoint that a resumed attempt can be told from a fresh one by, and for the training to go on behind it. */
-export function watchForCheckpoint({ store, say }: Pick<Drill, 'store' | 'say'>): {
+export function watchForCheckpoint({ store, say, aborted }: Pick<Drill, 'store' | 'say' | 'aborted'>): {
   enough(watching: Watching): Promise<boolean>;
   /** The step at which something was saved first; undefined: nothing was seen to be while it trained. */
   readonly savedAt: number | undefined;
@@ -32,6 +32,7 @@ export function watchForCheckpoint({ store, say }: Pick<Drill, 'store' | 'say'>)
       const found = await store.inspect({
         live: true,
         budgetMs: verifyBudgetMs,
+        signal: aborted,
         ...(step !== undefined && { step }),
       });
       const mono = systemClock.mono();

@@ -127,7 +127,7 @@ describe('putting a folder back', () => {
   const anew = saved(2, 'verified', { id: 'checkpoint-2', modifiedAt: 9_000_000 });
   const overwritten = saved(1, 'verified', { id: 'ckpt.pt', modifiedAt: 9_000_000 });
   const spare = saved(40, 'verified', { id: 'ckpt.pt@40', spare: true });
-  const inPlace = saved(40, 'verified', { id: 'ckpt.pt' });
+  const inPlace = saved(40, 'verified', { id: 'ckpt.pt', path: spare.path });
   const back = (checkpoints: readonly CheckpointFact[], from = saved(40), change = {}): unknown => {
     const answer = putBack({ checkpoints, guessed: false, rollbackEnabled: true, from, ...change });
     return answer && [answer.target.id, ...answer.moves];
@@ -144,6 +144,11 @@ describe('putting a folder back', () => {
   });
   it('restores what was overwritten from its spare', () => {
     assert.deepEqual(back([spare, overwritten], inPlace), ['ckpt.pt@40', 'ckpt.pt']);
+  });
+  it('knows a spare that was put back for the attempt', () => {
+    const between = { ...inPlace, modifiedAt: inPlace.modifiedAt + 0.0004 };
+    assert.deepEqual(back([between, anew], spare), ['ckpt.pt', 'checkpoint-2']);
+    assert.equal(back([between], spare), undefined);
   });
   it('changes nothing where there is nothing to go back to', () => {
     assert.equal(back([overwritten], inPlace), undefined);

@@ -6,7 +6,7 @@ import { isGone } from '../../util/os/dir-walk.js';
 import { writersUnder } from '../../util/os/dir-writers.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
-import { newTx, phaseOf } from '../rollback/journal.js';
+import { newTx, phaseOf, readIntent } from '../rollback/journal.js';
 import { undoing } from '../rollback/undo.js';
 import { inVault } from '../vault.js';
 import type { Folders, Member } from './folders.js';
@@ -150,7 +150,8 @@ export class GroupRollback {
     more: Pick<RollbackRequest, 'extra' | 'onProgress'>,
   ): Promise<Result<RollbackDone>> {
     const phase = store.vault === undefined ? undefined : await phaseOf(store.vault, tx);
-    if (doing === 'undo') return phase === 'done' ? store.undo(tx) : ok(nothing);
+    if (doing === 'undo')
+      return phase === 'done' && !(await hadNothing(store.vault, tx)) ? store.undo(tx) : ok(nothing);
     if (phase !== undefined) return ok(nothing);
     // meanwhile a training begun by hand may have written others under the same names
     const seen = await store.inspect({ live: false, budgetMs: 0 });
@@ -170,6 +171,7 @@ export class GroupRollback {
     for (const { dir } of parts) {
       const vault = this.#folders.members.find(({ store }) => store.dir === dir)?.store.vault;
       if (vault === undefined) return fail(`the rollback ${tx} took ${dir} in as well; name that folder too`, exitStatus.config); // prettier-ignore
+      if (await hadNothing(vault, tx)) continue;
       const possible = await undoing({ dir, vault }, { tx: newTx(0), at: 0, named: tx });
       if (!possible.ok) return possible;
     }
@@ -189,6 +191,12 @@ export class GroupRollback {
     }
     return this.plan(orders, request);
   }
+}
+
+/** Whether a folder was taken in by a rollback, and had nothing to do for it. */
+async function hadNothing(vault: string | undefined, tx: string): Promise<boolean> {
+  const intent = vault === undefined ? undefined : await readIntent(vault, tx, 'done');
+  return intent?.ok === true && intent.value.puts.length + intent.value.moves.length === 0;
 }
 
 const knownOf = ({ id, modifiedAt, sizeBytes }: CheckpointFact): Known => ({ id, modifiedAt, sizeBytes });

@@ -146,6 +146,7 @@ function factOf(lines: readonly Line[], moment: Moment, parts: readonly Part[]):
         }),
     ours: facts.every((fact) => fact.ours),
     ...(facts.some((fact) => fact.spare) && { spare: true }),
+    ...(facts.every((fact) => fact.inPlace) && { inPlace: true }),
     ...(facts.some((fact) => fact.pinned) && { pinned: true }),
   };
 }

@@ -208,7 +208,9 @@ export class Rollbacks {
       await this.#inspector.restored(spare);
     } catch (error) {
       if (errorCode(error) === undefined) throw error;
-      this.#parts.notice(`what is known of ${spare.of} could not be kept: ${errorText(error)}; it is verified anew`);
+      this.#parts.notice(
+        `what is known of ${spare.of} could not be kept: ${errorText(error)}; it is verified anew`,
+      );
     }
   }
 }
