@@ -22,11 +22,19 @@ export class Pins {
   readonly #dir: string | undefined;
   readonly #notice: (text: string) => void;
   readonly #said = new Set<string>();
+  #unread = 0;
 
   /** @param vault undefined: there is none, and nothing is pinned */
   constructor(vault: string | undefined, notice: (text: string) => void) {
     this.#dir = vault === undefined ? undefined : path.join(vault, 'pins');
     this.#notice = notice;
+  }
+
+  /** Whether every pin could be read: of what the others pin nobody knows, and it must not go. */
+  async areKnown(): Promise<boolean> {
+    this.#unread = 0;
+    await this.#read();
+    return this.#unread === 0;
   }
 
   async all(): Promise<readonly Pin[]> {
@@ -59,15 +67,17 @@ export class Pins {
       try {
         const value: unknown = JSON.parse(await fs.readFile(file, 'utf8'));
         if (isPin(value)) pins.push({ pin: value, file });
-        else this.#say(`${file} is no pin of this version of trainguard`);
+        else this.#unknown(`${file} is no pin of this version of trainguard`);
       } catch (error) {
-        if (!isGone(error)) this.#say(`${file} cannot be read (${errorText(error)}): what it pins may go`);
+        if (!isGone(error)) this.#unknown(`${file} cannot be read (${errorText(error)})`);
       }
     }
     return pins;
   }
 
-  #say(text: string): void {
+  #unknown(why: string): void {
+    this.#unread++;
+    const text = `${why}: as nobody knows what it pins, nothing is removed; repair it or delete it`;
     if (!this.#said.has(text)) this.#notice(text);
     this.#said.add(text);
   }

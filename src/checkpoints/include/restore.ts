@@ -1,3 +1,4 @@
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { RollbackExtra } from '../../supervisor/ports.js';
 import { walkDir } from '../../util/os/dir-walk.js';
@@ -78,7 +79,9 @@ export async function toClean(
     const plain = (await stampAt(pattern)) ? [pattern] : [];
     const found = plain.length > 0 || !isGlob(pattern) ? plain : await matching(pattern, false);
     for (const one of found) {
-      const kept = holds(one, cwd) ? cwd : places.find((place) => touches(one, place));
+      // a link on the way may lead into the checkpoint folder
+      const real = path.join(await fs.realpath(path.dirname(one)), path.basename(one));
+      const kept = [one, real].some((way) => holds(way, cwd)) ? cwd : places.find((place) => touches(one, place) || touches(real, place)); // prettier-ignore
       if (kept === undefined) moves.push(one);
       else left.push(`${one} is matched by checkpoints.clean, but ${kept} lies there: it stays`);
     }

@@ -78,9 +78,9 @@ function folderFloor(survey: Survey): Floor {
 }
 
 /** The newest transaction can be undone as long as the run goes on from it; what is pinned stays wherever it lies. */
-function quarantineFloor({ transactions, pinned }: Survey): Floor {
+function quarantineFloor({ transactions }: Survey): Floor {
   const newest = transactions.findLast((one) => !one.undone);
-  const holding = transactions.filter((one) => one.ids.some((id) => pinned.has(id)));
+  const holding = transactions.filter((one) => one.pinned);
   return new Map([
     ...(newest ? [[newest.tx, 'the newest, which can be undone'] as const] : []),
     ...holding.map((one) => [one.tx, 'holding a pinned checkpoint'] as const),

@@ -3,6 +3,7 @@ import { nextSaveBytes, type CheckpointFact } from '../../policy/checkpoint.js';
 import type { Prunable, Pruned } from '../../supervisor/ports.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { formatBytes } from '../../util/text.js';
+import type { Pins } from '../pins.js';
 import type { SeenSpare } from '../spares/facts.js';
 import { decide, freed, type KeepRules, type SpareCandidate, type Survey } from './decide.js';
 import { finishRemovals, removeTransaction, transactionsIn } from './quarantine.js';
@@ -18,6 +19,7 @@ export interface KeeperParts {
   readonly dir: string;
   readonly vault: string;
   readonly guessed: boolean;
+  readonly pins: Pins;
   readonly keep: KeepRules;
   readonly metrics?: (name: string) => Promise<MetricAt>;
   readonly clock: { now(): number };
@@ -70,14 +72,15 @@ export class Keeper {
 
   /** @param wanted bytes that are to be freed beyond what the rules let go */
   async decide(look: Look, wanted = 0): Promise<Pruned> {
-    const { keep, clock } = this.#parts;
+    const { keep, clock, pins } = this.#parts;
+    if (!(await pins.areKnown())) return { keep: [], drop: [] };
     return decide(await this.#survey(look), keep, clock.now(), wanted);
   }
 
   /** @throws the system's error; nothing is half removed */
   async carryOut({ drop }: Pruned, look: Look): Promise<void> {
     const { dir, vault } = this.#parts;
-    const transactions = await transactionsIn(vault);
+    const transactions = drop.some(({ kind }) => kind === 'transaction') ? await transactionsIn(vault, await this.#parts.pins.all()) : []; // prettier-ignore
     for (const { kind, id } of drop) {
       const spare = look.spares.find((one) => one.fact.id === id);
       const transaction = transactions.find((one) => one.tx === id);
@@ -122,7 +125,7 @@ export class Keeper {
     const pinned = [...live, ...spares.map(({ fact }) => fact)].filter((fact) => fact.pinned);
     return {
       ...{ spares: held, live: inFolder, guessed, pinned: new Set(pinned.map(({ id }) => id)) },
-      transactions: await transactionsIn(vault),
+      transactions: await transactionsIn(vault, await this.#parts.pins.all()),
       ...(best !== undefined && { best }),
     };
   }

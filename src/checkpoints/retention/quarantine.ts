@@ -1,8 +1,10 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { isGone } from '../../util/os/dir-walk.js';
+import { isGone, stampOf } from '../../util/os/dir-walk.js';
 import { files, syncDir } from '../../util/os/durable.js';
+import type { Pin } from '../pins.js';
 import { readIntent } from '../rollback/journal.js';
+import { sameStat } from '../unit.js';
 import { inVault } from '../vault.js';
 import { bytesOf } from './room.js';
 import { discard } from './trash.js';
@@ -14,8 +16,8 @@ export interface Transaction {
   readonly at: number;
   /** What was rolled back to; undefined: to nothing, or its journal does not say. */
   readonly target?: string;
-  /** Ids of the checkpoints in it. */
-  readonly ids: readonly string[];
+  /** It holds a checkpoint that is pinned. */
+  readonly pinned: boolean;
   readonly bytes: number;
   /** It was reversed, or reverses another: nothing would undo it. */
   readonly undone: boolean;
@@ -28,17 +30,30 @@ const quarantineOf = (vault: string): string => path.join(vault, inVault.quarant
 /** What a journal is called once its transaction may be removed: from then on it cannot be undone. */
 const pruned = '.pruned';
 
+/** Whether what lies in a quarantine is what a person pinned: by content, as names come again. */
+export async function holdsPinned(vault: string, tx: string, pins: readonly Pin[]): Promise<boolean> {
+  for (const { files: list } of pins) {
+    let same = list.length > 0;
+    for (const file of list) {
+      same &&= sameStat(file, await stampOf(path.join(quarantineOf(vault), tx), file.path));
+      if (!same) break;
+    }
+    if (same) return true;
+  }
+  return false;
+}
+
 /** Oldest first. One that is under way, or whose journal cannot be read, is not among them: it is left alone. */
-export async function transactionsIn(vault: string): Promise<readonly Transaction[]> {
+export async function transactionsIn(vault: string, pins: readonly Pin[]): Promise<readonly Transaction[]> {
   const found: Transaction[] = [];
   for (const name of await namesIn(journalOf(vault))) {
     const [, tx, end] = /^([^.].*)\.json\.(done|undone)$/.exec(name) ?? [];
     if (tx === undefined) continue;
     const intent = await readIntent(vault, tx, end === 'done' ? 'done' : 'undone');
     if (!intent.ok) continue;
-    const { at, target, moves, puts, undoes } = intent.value;
+    const { at, target, undoes } = intent.value;
     found.push({
-      ...{ tx, at, ids: [...new Set([...moves, ...puts].map(({ id }) => id))] },
+      ...{ tx, at, pinned: await holdsPinned(vault, tx, pins) },
       bytes: await bytesOf(quarantineOf(vault), [tx]),
       undone: end === 'undone' || undoes !== undefined,
       journal: path.join(journalOf(vault), name),

@@ -73,7 +73,8 @@ async function digestOf(
   signal: AbortSignal | undefined,
   onBytes: ((bytes: number) => void) | undefined,
 ): Promise<string> {
-  const handle = await files.open(file, constants.O_RDWR);
+  // a checkpoint that nobody may write to is cloned with its mode
+  const handle = await files.open(file, constants.O_RDONLY);
   try {
     const digest = await pour(handle, undefined, await handle.stat(), signal, onBytes);
     await handle.sync();
