@@ -144,6 +144,8 @@ async function inTheVault(
     if (there && sameFiles(spare.files, there.files)) continue;
     const held = await shelf.held(spare);
     const damage = damageOf(held);
+    // a supervisor's retention is no damage either
+    if (damage !== undefined && !(await shelf.get(spare.id))) continue;
     const { files, folders } = { files: held.present, folders: [] };
     const unit: Unit = { id: spare.id, members: [], files, folders, mayBeStep: false, expected: new Map() };
     const wrong = damage === undefined ? {} : { wrong: { verdict: 'damaged' as const, words: damage } };
@@ -160,6 +162,8 @@ async function examineOne(
   const bytes = sizeOf(unit);
   const common = { id, sizeBytes: bytes, files: plain.length, ...(spare && { spare }) };
   const none = { ...common, depth: 'none', compared: 0 } as const;
+  const [main] = unit.members;
+  if (wrong && main && !(await stampOf(root, main.path))) return removed(none);
   if (wrong) return { ...none, ...wrong };
   const files: UnitFiles = { root, files: plain, expected: unit.expected, bytes };
   const goOn = (): boolean => true;

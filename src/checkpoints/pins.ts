@@ -22,7 +22,6 @@ export class Pins {
   readonly #dir: string | undefined;
   readonly #notice: (text: string) => void;
   readonly #said = new Set<string>();
-  #unread = 0;
 
   /** @param vault undefined: there is none, and nothing is pinned */
   constructor(vault: string | undefined, notice: (text: string) => void) {
@@ -32,13 +31,11 @@ export class Pins {
 
   /** Whether every pin could be read: of what the others pin nobody knows, and it must not go. */
   async areKnown(): Promise<boolean> {
-    this.#unread = 0;
-    await this.#read();
-    return this.#unread === 0;
+    return (await this.#read()).unread === 0;
   }
 
   async all(): Promise<readonly Pin[]> {
-    return (await this.#read()).map(({ pin }) => pin);
+    return (await this.#read()).pins.map(({ pin }) => pin);
   }
 
   /** @throws the system's error; without a vault nothing can be pinned, which is a bug of the caller */
@@ -53,31 +50,33 @@ export class Pins {
 
   /** @throws the system's error */
   async remove(content: readonly DigestedFile[]): Promise<void> {
-    const gone = (await this.#read()).filter(({ pin }) => speaksOf(pin.files, content));
+    const gone = (await this.#read()).pins.filter(({ pin }) => speaksOf(pin.files, content));
     for (const { file } of gone) await files.unlink(file);
     if (this.#dir !== undefined && gone.length > 0) await syncDir(this.#dir);
   }
 
-  async #read(): Promise<readonly { readonly pin: Pin; readonly file: string }[]> {
+  async #read(): Promise<{ readonly pins: readonly { pin: Pin; file: string }[]; readonly unread: number }> {
     const dir = this.#dir;
-    if (dir === undefined) return [];
     const pins: { pin: Pin; file: string }[] = [];
-    for (const name of await namesIn(dir)) {
-      const file = path.join(dir, name);
+    let unread = 0;
+    for (const name of dir === undefined ? [] : await namesIn(dir)) {
+      const file = path.join(dir ?? '', name);
+      let why: string | undefined;
       try {
         const value: unknown = JSON.parse(await fs.readFile(file, 'utf8'));
         if (isPin(value)) pins.push({ pin: value, file });
-        else this.#unknown(`${file} is no pin of this version of trainguard`);
+        else why = 'is no pin of this version of trainguard';
       } catch (error) {
-        if (!isGone(error)) this.#unknown(`${file} cannot be read (${errorText(error)})`);
+        if (!isGone(error)) why = `cannot be read (${errorText(error)})`;
       }
+      if (why === undefined) continue;
+      unread++;
+      this.#say(`${file} ${why}: as nobody knows what it pins, nothing is removed; repair it or delete it`);
     }
-    return pins;
+    return { pins, unread };
   }
 
-  #unknown(why: string): void {
-    this.#unread++;
-    const text = `${why}: as nobody knows what it pins, nothing is removed; repair it or delete it`;
+  #say(text: string): void {
     if (!this.#said.has(text)) this.#notice(text);
     this.#said.add(text);
   }

@@ -3,6 +3,7 @@ import { settleTime } from '../checkpoints/settle.js';
 import { errorCode, errorText } from '../util/os/durable.js';
 import { exitStatus, fail } from '../util/result.js';
 import { formatBytes, plural, printable } from '../util/text.js';
+import { openForVerb, sayNotice } from './checkpoints-open.js';
 import { type CheckpointPlace, placeOf, type PlaceOptions } from './checkpoints-place.js';
 import { refuse } from './refuse.js';
 
@@ -12,7 +13,8 @@ export interface VerifyOptions extends PlaceOptions {
 
 /**
  * `trainguard checkpoints verify`: reads every byte of the checkpoints of a run or of any folder and holds it against
- * what was recorded, if anything was. Writes nothing, so that it may be used beside a training.
+ * what was recorded, if anything was. It may be used beside a training; where there is none, and a vault, the vault
+ * learns what was found damaged.
  * @returns 0 all good, 1 something is damaged, 64 an id or a folder that is not there
  */
 export async function verifyCheckpoints(
@@ -39,10 +41,30 @@ export async function verifyCheckpoints(
       if (isBad(one)) bad++;
       say(describe(one));
     }
+    if (vault !== undefined && !place.value.active) await remember(dir, place.value, options, results);
     folders.push({ dir, layout, vault: vault ?? null, run: place.value.run?.name ?? null, checkpoints: results.map(viewOf) }); // prettier-ignore
   }
   if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ok: bad === 0, folders })}\n`);
   return bad === 0 ? exitStatus.done : exitStatus.failed;
+}
+
+/** What was read and found damaged is not called safe any more. */
+async function remember(
+  dir: string,
+  place: CheckpointPlace,
+  options: VerifyOptions,
+  results: readonly Examined[],
+): Promise<void> {
+  const damaged = results.filter((one) => one.verdict === 'damaged' && one.depth !== 'none' && !one.spare);
+  if (damaged.length === 0) return;
+  const opened = await openForVerb(dir, place, options, false);
+  if (!opened.ok) return sayNotice(`that is not recorded in the vault: ${opened.error.message}`);
+  const { store, close } = opened.value;
+  for (const { id, words = '' } of damaged) {
+    const marked = await store.mark(id, 'corrupt', words);
+    if (!marked.ok) sayNotice(marked.error.message);
+  }
+  await close();
 }
 
 const isBad = ({ verdict }: Examined): boolean => verdict === 'damaged' || verdict === 'unreadable';

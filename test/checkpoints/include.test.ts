@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { type AsideWish, WithAside } from '../../src/checkpoints/include/store.js';
@@ -272,6 +272,25 @@ describe('checkpoints.clean', () => {
       String,
     );
     assert.ok(quarantined.includes('cached') && quarantined.includes('a'));
+  });
+
+  test('a link that leads into the checkpoint folder clears nothing of it; what cannot be renamed is left, and said', async (t) => {
+    const one = await stage(t, { clean: ['current/*.npz', 'cache'] });
+    lay(one.root, { 'cache/x': 'x' });
+    symlinkSync(one.dir, one.at('current'));
+    await save(one, 10);
+    await save(one, 20);
+    const real = files.rename;
+    t.mock.method(files, 'rename', (from: string, to: string) =>
+      from === one.at('cache')
+        ? Promise.reject(Object.assign(new Error('EBUSY: resource busy'), { code: 'EBUSY' }))
+        : real(from, to),
+    );
+    value(await back(one.store, 10, 20));
+    assert.deepEqual(readdirSync(one.dir), ['step-10.npz']);
+    assert.match(one.notices.join('\n'), /cache is left as it is: .*cache is a mount point/);
+    assert.match(one.notices.join('\n'), /step-10\.npz is matched by checkpoints\.clean, but .* lies there/);
+    assert.deepEqual(value(await one.store.recover()), [], 'nothing that would fail at every start');
   });
 
   test('and include are refused where they are or hold what must stay', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -14,7 +14,7 @@ import {
 } from '../../src/checkpoints/retention/quarantine.js';
 import { discard, emptyTrash } from '../../src/checkpoints/retention/trash.js';
 import type { CheckpointStore } from '../../src/supervisor/ports.js';
-import { errorCode } from '../../src/util/os/durable.js';
+import { errorCode, files } from '../../src/util/os/durable.js';
 import { everyFault } from '../support/faults.js';
 import { cannotUnshare } from '../support/unshare.js';
 import { bytesIn, lay, look, npz, open, scratch, value, zipOf, type Opened } from './samples.js'; // prettier-ignore
@@ -114,7 +114,45 @@ describe('the vault', () => {
   });
 });
 
+test('what is pinned stays in quarantine too, by its content; a pin that cannot be read holds everything', async (t) => {
+  const { store, dir, vault, clock, notices } = await opened(t, steps(10, 20, 30, 40, 50));
+  await look(store);
+  // as it is beside a supervisor, which has taken no spare of it yet
+  const files = readdirSync(path.join(dir, 'step-50')).map((name) => {
+    const stat = statSync(path.join(dir, 'step-50', name), { bigint: true });
+    return { path: `step-50/${name}`, size: Number(stat.size), mtimeNs: String(stat.mtimeNs), inode: String(stat.ino) }; // prettier-ignore
+  });
+  await new Pins(vault, refuseNotice).add('step-50', files);
+  const txs: string[] = [];
+  for (const step of [50, 40, 30, 20]) {
+    txs.push(value(await store.rollback({ moves: [`step-${step}`], reason: 'x' })).tx);
+    await look(store);
+    clock.pass(86_400_000);
+  }
+  const quarantined = (): string[] => readdirSync(path.join(vault, 'quarantine')).sort();
+  const damaged = path.join(vault, 'pins', 'torn.json');
+  writeFileSync(damaged, '{"schemaVersion"');
+  clock.pass(30 * 86_400_000);
+  await tidy(store);
+  assert.deepEqual(quarantined(), txs);
+  assert.ok(notices.some((text) => text.includes(`${damaged} cannot be read`)));
+  rmSync(damaged);
+  lay(dir, steps(60));
+  await tidy(store);
+  assert.deepEqual(quarantined(), [txs[0], ...txs.slice(2)]);
+});
+
 describe('the checkpoint folder itself', () => {
+  test('what came under an old name since the last look stays', async (t) => {
+    const { store, dir } = await opened(t, steps(10, 20, 30, 40, 50));
+    await look(store);
+    lay(dir, { 'other/model.npz': npz(99) });
+    rmSync(path.join(dir, 'step-20'), { recursive: true });
+    renameSync(path.join(dir, 'other'), path.join(dir, 'step-20'));
+    value(await store.prune({ dryRun: false, folder: true }));
+    assert.deepEqual(readdirSync(dir).sort(), ['step-10', 'step-20', 'step-40', 'step-50']);
+  });
+
   test('is pruned only when told, never below the floor, and what is half or foreign stays', async (t) => {
     const tree = { ...steps(10, 20, 30, 40, 50), 'notes.txt': 'mine' };
     const { store, dir, notices, vault } = await opened(t, tree);
@@ -230,7 +268,7 @@ test('cut off anywhere, or failing, what was to go is whole or gone, and the nex
     const intent = { schemaVersion: 2, tx, at: 1, dir: '/ckpts', reason: 'x', puts: [], moves: [] };
     lay(vault, { 'spares/a/spare.json': '{}', 'spares/a/files/x': 'x', 'quarantine/tx-1/step-30': 'y' });
     lay(vault, { 'journal/tx-1.json.done': JSON.stringify(intent) });
-    return { vault, transaction: { tx, at: 1, ids: ['step-30'], bytes: 1, undone: false, journal } };
+    return { vault, transaction: { tx, at: 1, pinned: false, bytes: 1, undone: false, journal } };
   };
   const cases = await everyFault(
     () => Promise.resolve(stage()),
@@ -277,6 +315,23 @@ describe('the reserve', () => {
     const without = onFullDisk(t, 'without');
     assert.deepEqual([without.ok, without.code], [false, 'ENOSPC'], 'it is the reserve that does it');
     assert.deepEqual(without.left, ['step-10.npz', 'step-20.npz', 'step-30.npz']);
+  });
+
+  test('an undo on a full disk takes it', async (t) => {
+    const { store, dir, vault } = await opened(t, steps(10, 20));
+    await tidy(store);
+    value(await store.rollback({ target: 'step-10', moves: ['step-20'], reason: 'x' }));
+    const reserve = path.join(vault, 'reserve');
+    assert.ok(existsSync(reserve));
+    const real = files.mkdir;
+    // from the commit on, until there is room
+    t.mock.method(files, 'mkdir', ((...args: Parameters<typeof real>) =>
+      existsSync(reserve)
+        ? Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }))
+        : real(...args)) as typeof real);
+    value(await store.undo());
+    assert.deepEqual(readdirSync(dir).sort(), ['step-10', 'step-20']);
+    assert.deepEqual(value(await store.recover()), []);
   });
 
   test('is laid again once there is room', async (t) => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { files } from '../../src/util/os/durable.js';
-import { bytesIn, lay, npz, open, scratch, trainerFolder, value } from './samples.js';
+import { bytesIn, lay, look, npz, open, scratch, trainerFolder, value } from './samples.js';
 
 const child = fileURLToPath(new URL('cut-child.js', import.meta.url));
 const vaultOf = (dir: string): string => path.join(path.dirname(dir), `.${path.basename(dir)}.trainguard`);
@@ -157,6 +157,27 @@ describe('a rollback', () => {
     },
   );
 
+  test('what no rename can move is refused before anything has gone, and nothing is left to be finished', async (t) => {
+    const dir = path.join(scratch(t), 'ckpts');
+    lay(dir, { ...trainerFolder(10), ...trainerFolder(20), ...trainerFolder(30) });
+    const { store } = await open(t, dir);
+    await look(store);
+    const real = files.rename;
+    const refusing = t.mock.method(files, 'rename', (from: string, to: string) =>
+      from === path.join(dir, 'checkpoint-20')
+        ? Promise.reject(Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' }))
+        : real(from, to),
+    );
+    const request = { target: 'checkpoint-10', moves: ['checkpoint-30', 'checkpoint-20'], reason: 'x' };
+    const refused = await store.rollback(request);
+    assert.ok(!refused.ok && refused.error.exit === 78);
+    assert.match(refused.error.message, /checkpoint-20 cannot be moved: EACCES.*; nothing was moved$/);
+    assert.equal(readdirSync(dir).length, 3);
+    assert.deepEqual(value(await store.recover()), []);
+    refusing.mock.restore();
+    value(await store.rollback(request));
+  });
+
   test('in a guessed folder only what this run wrote may move', async (t) => {
     const dir = makeDir(t);
     const { store } = await open(t, dir, { guessed: true });
@@ -191,8 +212,8 @@ function run(
   return spawnSync(process.execPath, [child, what, dir, String(cut)], { encoding: 'utf8', timeout: 20_000 });
 }
 
-/** The first rename commits the intent; the second one would be the first move. */
-const afterCommit = 'rename:2';
+/** The first folder that is made is the transaction's in quarantine, once the intent is committed. */
+const afterCommit = 'mkdir:1';
 
 const checkpointBytesOnly = (dir: string): Map<string, Buffer> =>
   new Map([...bytesIn(dir)].sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { appendFileSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -211,6 +211,38 @@ describe('one that is rewritten in place', () => {
     await store.credit({ ms: 1, steps: 0 });
     assert.deepEqual(told(await look(store)), ['ckpt.npz:safe']);
     assert.deepEqual(kept(store), [id]);
+  });
+
+  test('damage to the file is none of its copy, which is rolled back to; damage to the copy is none of the file', async (t) => {
+    const { store, dir, again } = await opened(t, { 'ckpt.npz': npz(1) });
+    await keep(store);
+    const [id = ''] = kept(store);
+    // the same size and time, another byte: no stat tells
+    const flip = (file: string): void => {
+      const { atime, mtime } = statSync(file);
+      const bytes = readFileSync(file);
+      bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
+      writeFileSync(file, bytes);
+      utimesSync(file, atime, mtime);
+    };
+    flip(path.join(dir, 'ckpt.npz'));
+    const second = await again();
+    second.clock.pass(1000);
+    await look(second.store);
+    const refused = await second.store.rollback({ target: 'ckpt.npz', moves: [], reason: 'x' });
+    assert.ok(!refused.ok && /"ckpt\.npz" is damaged/.test(refused.error.message));
+    assert.deepEqual(told(await look(second.store)).sort(), ['ckpt.npz:corrupt', `${id}:verified`]);
+    const third = await again();
+    assert.deepEqual(told(await look(third.store)).sort(), ['ckpt.npz:corrupt', `${id}:verified`]);
+    value(await third.store.rollback({ target: id, moves: ['ckpt.npz'], reason: 'x' }));
+    assert.deepEqual(readFileSync(path.join(dir, 'ckpt.npz')), npz(1));
+
+    rmSync(path.join(dir, 'ckpt.npz'));
+    flip(spareFile(third.store, id, 'ckpt.npz'));
+    assert.deepEqual(told(await look(third.store)), [`${id}:verified`]);
+    assert.ok(!(await third.store.rollback({ target: id, moves: [], reason: 'x' })).ok);
+    assert.deepEqual(told(await look(third.store)), [`${id}:corrupt`], 'the next choice is another one');
+    assert.deepEqual(told(await look((await again()).store)), [`${id}:corrupt`]);
   });
 
   test('a copy is thrown away if the file changes under it', async (t) => {

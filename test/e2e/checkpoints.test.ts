@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { lay, npz, trainerFolder } from '../checkpoints/samples.js';
@@ -86,12 +86,14 @@ describe('of a run', () => {
       good.stdout,
       /✔ checkpoint-60 is good \(\d files, .*; every byte was read, as recorded when it was verified\)/,
     );
-    const name = 'checkpoint-60/trainer_state.json';
+    const name = 'checkpoint-50/trainer_state.json';
     flip(path.join(cwd, 'ckpts', name), 30);
-    const bad = await checkpoints(t, cwd, 'verify', 'digits', 'checkpoint-60');
+    const bad = await checkpoints(t, cwd, 'verify', 'digits', 'checkpoint-50');
     assert.equal(bad.code, 1);
-    assert.match(bad.stdout, /^✖ checkpoint-60 is damaged: /);
+    assert.match(bad.stdout, /^✖ checkpoint-50 is damaged: /);
     flip(path.join(cwd, 'ckpts', name), 30);
+    // put back by hand: another time, so it is judged anew
+    utimesSync(path.join(cwd, 'ckpts', name), new Date(), new Date());
 
     const pinned = await checkpoints(t, cwd, 'pin', 'checkpoint-40', '--json');
     assert.deepEqual(JSON.parse(pinned.stdout), { schemaVersion: 1, pinned: [{ id: 'checkpoint-40', dir: path.join(cwd, 'ckpts') }], dryRun: false }); // prettier-ignore
@@ -162,6 +164,11 @@ describe('of any folder, without a run', () => {
     const to = (where: string, ...more: string[]): Promise<Ended> =>
       runCli(t, ['rollback', '--to', where, '--checkpoint-dir', 'ckpts', ...more], { cwd }).done;
     assert.match((await to('latest')).stdout, /^step-30\.npz .* is already the newest/);
+    const file = path.join(dir, 'step-10.npz');
+    flip(file, 2000);
+    assert.equal((await checkpoints(t, cwd, 'verify', 'ckpts', 'step-10.npz')).code, 1);
+    const { stdout: found } = await checkpoints(t, cwd, 'list', 'ckpts');
+    assert.match(found, /^step-10\.npz +corrupt /m, 'what verify found is not forgotten');
     flip(path.join(dir, 'step-30.npz'), 2000);
     const dry = await to('latest', '--dry-run');
     assert.match(dry.stderr, /"step-30\.npz" is damaged/);
@@ -189,7 +196,14 @@ describe('of any folder, without a run', () => {
     const cut = await checkpoints(t, cwd, 'verify', 'ckpts');
     assert.equal(cut.code, 1);
     assert.match(cut.stdout, /✖ checkpoint-20 is damaged: trainer_state\.json is missing/);
-    const writer = runProgram(t, ['sh', '-c', 'exec 3>>"$1"; echo there; read -r _', 'sh', path.join(dir, 'checkpoint-20', 'model.safetensors')], { cwd, input: '' }); // prettier-ignore
+    const held = path.join(dir, 'checkpoint-20', 'model.safetensors');
+    const writer = runProgram(t, ['sh', '-c', 'exec 3>>"$1"; echo there; exec sleep 60', 'sh', held], {
+      cwd,
+    });
+    await writer.untilStdout(/there/);
+    const beside = await checkpoints(t, cwd, 'verify', 'ckpts');
+    assert.match(beside.stdout, /… checkpoint-20 is being written: process \d+ has /);
+    assert.equal(beside.code, 0);
     writer.kill('SIGKILL');
     await writer.done;
   });

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { nextSaveBytes, type CheckpointFact } from '../../policy/checkpoint.js';
 import type { Prunable, Pruned } from '../../supervisor/ports.js';
+import { stampOf, type Stamp } from '../../util/os/dir-walk.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { formatBytes } from '../../util/text.js';
 import type { Pins } from '../pins.js';
@@ -33,8 +34,8 @@ export interface Look {
   /** Oldest first, also of what the folder still holds. */
   readonly spares: readonly SeenSpare[];
   readonly best?: string;
-  /** Top-level names of a checkpoint in the folder, the main one first. */
-  readonly membersOf: (id: string) => readonly string[];
+  /** Top-level entries of a checkpoint in the folder, the main one first. */
+  readonly membersOf: (id: string) => readonly Stamp[];
 }
 
 /** Carries out what retention decides (CHECKPOINTS.md). The vault and the folder are this process's alone. */
@@ -86,7 +87,8 @@ export class Keeper {
       const transaction = transactions.find((one) => one.tx === id);
       if (kind === 'spare' && spare) await discard(vault, [folderOf(spare)]);
       if (kind === 'transaction' && transaction) await removeTransaction(vault, transaction);
-      if (kind === 'checkpoint') await discard(vault, look.membersOf(id).map((name) => path.join(dir, name))); // prettier-ignore
+      const members = kind === 'checkpoint' ? look.membersOf(id) : [];
+      if (await areStill(dir, members)) await discard(vault, members.map((one) => path.join(dir, one.path))); // prettier-ignore
     }
   }
 
@@ -121,7 +123,14 @@ export class Keeper {
     }
     const inFolder: Survey['live'][number][] = [];
     for (const fact of keep.folder ? live : [])
-      inFolder.push({ ...(await candidate(fact, dir, membersOf(fact.id))), ours: fact.ours });
+      inFolder.push({
+        ...(await candidate(
+          fact,
+          dir,
+          membersOf(fact.id).map((one) => one.path),
+        )),
+        ours: fact.ours,
+      });
     const pinned = [...live, ...spares.map(({ fact }) => fact)].filter((fact) => fact.pinned);
     return {
       ...{ spares: held, live: inFolder, guessed, pinned: new Set(pinned.map(({ id }) => id)) },
@@ -151,6 +160,12 @@ export class Keeper {
     if (key !== this.#said) this.#parts.notice(text);
     this.#said = key;
   }
+}
+
+/** What bears a name by now may be another, newer checkpoint. */
+async function areStill(dir: string, members: readonly Stamp[]): Promise<boolean> {
+  const now = await Promise.all(members.map((one) => stampOf(dir, one.path)));
+  return members.every((one, index) => one.inode === now[index]?.inode);
 }
 
 const folderOf = (spare: SeenSpare): string => path.dirname(spare.held.root);

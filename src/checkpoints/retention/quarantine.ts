@@ -31,16 +31,14 @@ const quarantineOf = (vault: string): string => path.join(vault, inVault.quarant
 const pruned = '.pruned';
 
 /** Whether what lies in a quarantine is what a person pinned: by content, as names come again. */
-export async function holdsPinned(vault: string, tx: string, pins: readonly Pin[]): Promise<boolean> {
-  for (const { files: list } of pins) {
-    let same = list.length > 0;
-    for (const file of list) {
-      same &&= sameStat(file, await stampOf(path.join(quarantineOf(vault), tx), file.path));
-      if (!same) break;
-    }
-    if (same) return true;
-  }
+async function holdsPinned(vault: string, tx: string, pins: readonly Pin[]): Promise<boolean> {
+  for (const pin of pins) if (await holds(path.join(quarantineOf(vault), tx), pin)) return true;
   return false;
+}
+
+async function holds(root: string, { files: list }: Pin): Promise<boolean> {
+  for (const file of list) if (!sameStat(file, await stampOf(root, file.path))) return false;
+  return list.length > 0;
 }
 
 /** Oldest first. One that is under way, or whose journal cannot be read, is not among them: it is left alone. */

@@ -60,7 +60,7 @@ export class Retention {
 
   #look(best: string | undefined): Look {
     const { seen, spares } = this.#inspector;
-    const members = new Map(seen.map(({ unit }) => [unit.id, unit.members.map((member) => member.path)]));
+    const members = new Map(seen.map(({ unit }) => [unit.id, unit.members] as const));
     return {
       live: seen.map(({ fact }) => fact),
       spares,
