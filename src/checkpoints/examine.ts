@@ -198,8 +198,10 @@ const removed = (one: Omit<Examined, 'verdict'>): Examined => ({
   words: 'it was removed while it was read',
 });
 
-function wordsOf({ damage, nonFinite }: UnitVerdict): Pick<Examined, 'verdict' | 'words'> {
+function wordsOf({ damage, nonFinite, unproven }: UnitVerdict): Pick<Examined, 'verdict' | 'words'> {
   if (damage !== undefined) return { verdict: 'damaged', words: damage };
   const { nan } = nonFinite;
-  return { verdict: 'good', ...(nan !== undefined && { words: `tensor ${nan} holds NaN` }) };
+  const words =
+    nan === undefined ? unproven && `as far as can be seen: ${unproven}` : `tensor ${nan} holds NaN`;
+  return { verdict: 'good', ...(words !== undefined && { words }) };
 }

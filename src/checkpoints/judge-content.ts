@@ -94,11 +94,12 @@ const judgement = ({ depth, digests }: UnitVerdict, standing: Standing, why: str
   lasting: true,
 });
 
-function howGood({ depth, nonFinite }: UnitVerdict, unit: Unit): string {
+function howGood({ depth, nonFinite, unproven }: UnitVerdict, unit: Unit): string {
   const others = unit.files.filter((file) => file.kind !== 'file').length;
   return [
     depth === 'deep' ? 'every byte was read' : 'its structure was checked',
     formatBytes(sizeOf(unit)),
+    ...(unproven === undefined ? [] : [`but ${unproven}`]),
     ...(nonFinite.nan === undefined ? [] : [`tensor ${nonFinite.nan} holds NaN`]),
     ...(nonFinite.inf === undefined ? [] : [`tensor ${nonFinite.inf} holds an infinity`]),
     ...(others === 0 ? [] : [`${plural(others, 'link')} not followed`]),

@@ -191,6 +191,7 @@ describe('other formats', () => {
     await assertBad(t, 'state.pt', bytes.subarray(0, -1), /does not end as a pickle/);
     const legacy = Buffer.concat([Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex'), noise(100)]);
     await assertGood(t, 'rng_state.pth', legacy);
+    assert.match((await judge(t, 'rng_state.pth', legacy)).unproven ?? '', /does not say where it ends/);
   });
 
   test('an unknown format is hashed, but empty where its name promises content', async (t) => {

@@ -5,7 +5,7 @@ import { files } from '../../util/os/durable.js';
 import { formatNamed, formatOf, promisedBy } from './formats.js';
 import { paceOf } from './pace.js';
 import { readInto, readThrough } from './read-through.js';
-import type { Format, NonFinite, Source } from './types.js';
+import type { Format, NonFinite, Source, Structure } from './types.js';
 
 export interface FileVerdict {
   /** What is wrong with it, as the end of a sentence that names the file. */
@@ -13,6 +13,8 @@ export interface FileVerdict {
   /** By `digest.ts`; only after a deep look that ran to its end. */
   readonly digest?: string;
   readonly nonFinite?: NonFinite;
+  /** What cannot be told of it from outside, in words. */
+  readonly unproven?: string;
 }
 
 export interface Depth {
@@ -44,10 +46,11 @@ export async function verifyFile(
     const source = await sourceOf(handle, path.basename(file), size);
     const format = await recognise(source, expected);
     if (typeof format === 'string') return { damage: format };
-    const structure = format ? await format.inspect(source) : {};
+    const structure: Structure = format ? await format.inspect(source) : {};
     if (structure.damage !== undefined) return { damage: structure.damage };
-    if (!depth.deep) return {};
-    return await readThrough(handle, size, structure.content, { goOn: depth.goOn, pace });
+    const { content, unproven } = structure;
+    const read = depth.deep ? await readThrough(handle, size, content, { goOn: depth.goOn, pace }) : {};
+    return { ...read, ...(unproven !== undefined && { unproven }) };
   } finally {
     await handle.close();
   }

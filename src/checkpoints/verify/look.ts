@@ -18,11 +18,13 @@ export async function lookAtUnit(unit: UnitFiles, depth: Depth): Promise<UnitVer
   const digests = new Map<string, string>();
   const nonFinite: { nan?: string; inf?: string } = {};
   let deep = depth.deep;
+  let unproven: string | undefined;
   const verdict = (damage: string | undefined): UnitVerdict => ({
     ...(damage === undefined ? {} : { damage }),
     digests,
     depth: deep ? 'deep' : 'structure',
     nonFinite,
+    ...(unproven === undefined ? {} : { unproven }),
   });
   if (unit.files.length === 0) return verdict('it holds no file');
   const several = unit.files.length > 1;
@@ -37,6 +39,7 @@ export async function lookAtUnit(unit: UnitFiles, depth: Depth): Promise<UnitVer
       if (found.damage !== undefined) return verdict(several ? `${file}: ${found.damage}` : found.damage);
       if (found.digest === undefined) deep = false;
       else digests.set(file, found.digest);
+      if (found.unproven !== undefined) unproven ??= several ? `${file}: ${found.unproven}` : found.unproven;
       const { nan, inf } = found.nonFinite ?? {};
       const where = several ? ` of ${file}` : '';
       if (nan !== undefined) nonFinite.nan ??= `${quote(nan)}${where}`;

@@ -13,7 +13,7 @@ export const pickle: Format = {
   matches: (head) => head[0] === 0x80 && head[1] !== undefined && head[1] >= 2 && head[1] <= 5,
   async inspect(source) {
     const head = await source.read(0, 64);
-    if (head.includes(legacyTorch)) return {};
+    if (head.includes(legacyTorch)) return { unproven: 'a .pt of this old kind does not say where it ends' };
     const [last] = await source.read(source.size - 1, 1);
     return last === 0x2e ? {} : { damage: 'it does not end as a pickle does: the file was cut off' };
   },

@@ -29,7 +29,13 @@ export interface NonFinite {
 
 /** What a look at a file's structure found. */
 export type Structure =
-  { readonly damage: string } | { readonly damage?: never; readonly content?: ContentCheck };
+  | { readonly damage: string }
+  | {
+      readonly damage?: never;
+      readonly content?: ContentCheck;
+      /** What nobody can tell from outside though every byte is read, in words. */
+      readonly unproven?: string;
+    };
 
 /** One file format that can be verified from outside: one file and one entry in `formats.ts`. */
 export interface Format {

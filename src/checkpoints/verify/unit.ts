@@ -13,6 +13,8 @@ export interface UnitVerdict {
   readonly depth: 'deep' | 'structure';
   /** Tensors, as a sentence names them: `"norm.weight" of model.safetensors`. */
   readonly nonFinite: NonFinite;
+  /** What nobody can tell of it from outside, in words, naming the file where there are several. */
+  readonly unproven?: string;
 }
 
 export interface UnitFiles {

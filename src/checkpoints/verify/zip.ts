@@ -13,6 +13,8 @@ export const zip: Format = {
     if ('damage' in directory) return directory;
     // torch's set_crc32_options(False) writes zeros: unknown, not bad
     const crcKnown = directory.entries.some((entry) => entry.crc !== 0);
-    return crcKnown ? { content: new ZipContent(directory.entries) } : {};
+    return crcKnown
+      ? { content: new ZipContent(directory.entries) }
+      : { unproven: 'it was written without checksums' };
   },
 };
