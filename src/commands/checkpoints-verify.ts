@@ -58,7 +58,10 @@ async function remember(
   const damaged = results.filter((one) => one.verdict === 'damaged' && one.depth !== 'none' && !one.spare);
   if (damaged.length === 0) return;
   const opened = await openForVerb(dir, place, options, false);
-  if (!opened.ok) return sayNotice(`that is not recorded in the vault: ${opened.error.message}`);
+  if (!opened.ok) {
+    sayNotice(`that is not recorded in the vault: ${opened.error.message}`);
+    return;
+  }
   const { store, close } = opened.value;
   for (const { id, words = '' } of damaged) {
     const marked = await store.mark(id, 'corrupt', words);

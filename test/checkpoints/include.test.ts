@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { type AsideWish, WithAside } from '../../src/checkpoints/include/store.js';
@@ -114,6 +115,21 @@ describe('checkpoints.include', () => {
     assert.equal(readFileSync(at('loader.json'), 'utf8'), '{"at": 20}');
     assert.equal(readFileSync(at('state', 'new.txt'), 'utf8'), 'only of 20');
     assert.deepEqual(notices, []);
+  });
+
+  test('what cannot be looked at is a Problem, and nothing was moved', async (t) => {
+    const one = await stage(t, { include: ['state'] });
+    lay(one.root, { 'state/a': 'a' });
+    await save(one, 10);
+    await save(one, 20);
+    const real = fs.readdir;
+    t.mock.method(fs, 'readdir', ((...args: Parameters<typeof real>) =>
+      args[0] === one.at('state')
+        ? Promise.reject(Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' }))
+        : real(...args)) as typeof real);
+    const refused = await back(one.store, 10, 20);
+    assert.ok(!refused.ok && /cannot be looked at: EACCES/.test(refused.error.message));
+    assert.equal(readdirSync(one.dir).length, 2);
   });
 
   test('of a checkpoint that nothing was kept with it is left, and that is said', async (t) => {

@@ -1,7 +1,7 @@
 import { type CheckpointFact, isUsable, type Standing } from '../../policy/checkpoint.js';
 import type { CheckpointStore, Inspection, RollbackDone, RollbackPlan, RollbackRequest } from '../../supervisor/ports.js'; // prettier-ignore
 import { errorCode, errorText } from '../../util/os/durable.js';
-import type { Result } from '../../util/result.js';
+import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { drop, type HeldKept, keptIn, keptWith, surplus, sweep } from './kept.js';
 import { type Aside, putBack, reachable, toClean } from './restore.js';
 import { NotKept, takeIncludes } from './take.js';
@@ -18,6 +18,17 @@ export interface AsideWish {
   readonly interpreters: readonly string[];
   readonly clock: { now(): number };
   readonly notice: (text: string) => void;
+}
+
+/** What cannot be looked at is a Problem: nothing was moved yet. */
+async function guarded(work: () => Promise<Aside>): Promise<Result<Aside>> {
+  try {
+    return ok(await work());
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    return fail(`what goes back with a checkpoint cannot be looked at: ${errorText(error)}; nothing was moved`, exitStatus.internal, code); // prettier-ignore
+  }
 }
 
 /** A checkpoint store whose rollbacks also bring back what lies outside the checkpoint folder. */
@@ -84,15 +95,21 @@ export class WithAside implements CheckpointStore {
   }
 
   async rollback(request: RollbackRequest): Promise<Result<RollbackDone>> {
-    const aside = await this.#aside(request);
     const { vault } = this.#inner;
-    const { puts, moves, left } = vault === undefined ? aside : await reachable(vault, aside);
+    const aside = await guarded(async () => {
+      const all = await this.#aside(request);
+      return vault === undefined ? all : reachable(vault, all);
+    });
+    if (!aside.ok) return aside;
+    const { puts, moves, left } = aside.value;
     for (const text of left) this.#wish.notice(text);
     return this.#inner.rollback({ ...request, extra: { puts, moves } });
   }
 
   async plan(request: RollbackRequest): Promise<Result<RollbackPlan>> {
-    const { puts, moves, left } = await this.#aside(request);
+    const aside = await guarded(() => this.#aside(request));
+    if (!aside.ok) return aside;
+    const { puts, moves, left } = aside.value;
     const planned = await this.#inner.plan({ ...request, extra: { puts, moves } });
     if (!planned.ok) return planned;
     return { ok: true, value: { ...planned.value, others: [...planned.value.others, ...left] } };
