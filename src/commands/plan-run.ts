@@ -26,7 +26,10 @@ export async function planRun(command: readonly string[], options: RunOptions): 
   });
   const [program, ...words] = command.length > 0 ? command : (settings.command ?? []);
   if (program === undefined || program === '') {
-    return fail('no command to run; say "trainguard run -- python train.py"', exitStatus.usage);
+    return fail(
+      'no command to run; it goes behind --, as in "trainguard run -- python train.py"',
+      exitStatus.usage,
+    );
   }
   if (settings.name !== undefined) {
     const name = validRunName(settings.name);

@@ -19,8 +19,11 @@ import type { Result } from '../../src/util/result.js';
 
 /** An own folder, gone after the test. */
 export function scratch(t: TestContext): string {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'trainguard-checkpoints-'));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const parent = mkdtempSync(path.join(os.tmpdir(), 'trainguard-checkpoints-'));
+  t.after(() => rmSync(parent, { recursive: true, force: true }));
+  // a vault lies beside it
+  const dir = path.join(parent, 'scratch');
+  mkdirSync(dir);
   return dir;
 }
 
