@@ -63,18 +63,23 @@ async function withAside(
   return new WithAside(store, { ...aside, cwd, stateDir, interpreters: [...own, 'python3'], clock, notice });
 }
 
-/** For a rollback by hand: what a run's `checkpoints.include` had kept goes back too; what it cleans is not known here. */
+/**
+ * For a rollback by hand: what a run's `checkpoints.include` had kept goes back too.
+ * @param clean `checkpoints.clean` of the configuration that is found here
+ */
 export async function withKept(
   store: CheckpointStore,
   stateDir: string,
+  clean: readonly string[],
   notice: (text: string) => void,
 ): Promise<CheckpointStore> {
   const { vault } = store;
-  if (vault === undefined || (await missingAncestor(path.join(vault, 'includes'))) !== undefined)
-    return store;
+  const keptNothing =
+    vault === undefined || (await missingAncestor(path.join(vault, 'includes'))) !== undefined;
+  if (keptNothing && clean.length === 0) return store;
   const { WithAside } = await import('../checkpoints/include/store.js');
-  const nothing = { include: [], clean: [], interpreters: [] };
-  return new WithAside(store, { ...nothing, stateDir, cwd: process.cwd(), clock: { now: Date.now }, notice });
+  const wish = { include: [], clean, interpreters: [] };
+  return new WithAside(store, { ...wish, stateDir, cwd: process.cwd(), clock: { now: Date.now }, notice });
 }
 
 /** One folder: locked, and claimed for the run. What was made of it goes again if it cannot be had. */

@@ -12,6 +12,8 @@ import { openForVerb, sayNotice } from './checkpoints-open.js';
 import { type CheckpointPlace, placeOf, type PlaceOptions } from './checkpoints-place.js';
 import { refuse } from './refuse.js';
 import { holdRun } from './rollback-hold.js';
+import { loadConfig } from '../config/load.js';
+import { seekerOf } from './seeker.js';
 import { withKept } from './open-store.js';
 import { isNothing, rollbackJson, rollbackText, type RollbackReport } from './rollback-report.js';
 import { systemClock } from './run-parts.js';
@@ -73,6 +75,8 @@ function wrongOptions({ to, undo, dryRun }: RollbackOptions): string | undefined
 
 async function inStore(place: CheckpointPlace, options: RollbackOptions): Promise<Result<RollbackReport>> {
   const dryRun = options.dryRun === true;
+  const loaded = await loadConfig(seekerOf(options));
+  if (!loaded.ok) return loaded;
   const opened = await openCheckpointFolders(
     place.dirs,
     async (dir) => {
@@ -83,7 +87,8 @@ async function inStore(place: CheckpointPlace, options: RollbackOptions): Promis
     sayNotice,
   );
   if (!opened.ok) return opened;
-  const store = await withKept(opened.value.store, place.stateDir, sayNotice);
+  const clean = loaded.value.config.checkpoints?.clean ?? [];
+  const store = await withKept(opened.value.store, place.stateDir, clean, sayNotice);
   try {
     // what spans several folders is finished when all of them are there
     const recovered = dryRun ? ok([]) : await store.recover();

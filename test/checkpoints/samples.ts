@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   mkdtempSync,
   mkdirSync,
   readdirSync,
@@ -22,6 +23,8 @@ export function scratch(t: TestContext): string {
   const parent = mkdtempSync(path.join(os.tmpdir(), 'trainguard-checkpoints-'));
   t.after(() => rmSync(parent, { recursive: true, force: true }));
   // a vault lies beside it
+  // as folders usually are: other users may come in
+  chmodSync(parent, 0o755);
   const dir = path.join(parent, 'scratch');
   mkdirSync(dir);
   return dir;

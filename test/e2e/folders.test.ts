@@ -141,14 +141,16 @@ def save(step):
     kept = '.ckpts.trainguard/includes'
     until = time.time() + 60
     while not (os.path.isdir(kept) and any(n.startswith(f'step-{step}') for n in os.listdir(kept))) and time.time() < until: time.sleep(0.05)`)); // prettier-ignore
-  const checkpoints = { dir: 'ckpts', settle: '50ms', include: ['loader.json'] };
+  const checkpoints = { dir: 'ckpts', settle: '50ms', include: ['loader.json'], clean: ['*.tmp'] };
   writeFileSync(path.join(cwd, 'recovery.config.json'), JSON.stringify({ checkpoints }));
   const ended = await run(t, cwd, []);
   assert.equal(ended.code, 0, ended.stderr);
+  writeFileSync(path.join(cwd, 'cache.tmp'), 'of a newer state');
   const back = await runCli(t, ['rollback', 'train', '--to', 'step:20'], { cwd }).done;
   assert.equal(back.code, 0, back.stderr);
   assert.equal(readFileSync(path.join(cwd, 'loader.json'), 'utf8'), '20');
   assert.match(back.stdout, /loader\.json is put back as it was then/);
+  assert.ok(!existsSync(path.join(cwd, 'cache.tmp')), 'cleaned by hand as well');
   const undone = await runCli(t, ['rollback', 'train', '--undo'], { cwd }).done;
   assert.equal(undone.code, 0, undone.stderr);
   assert.equal(readFileSync(path.join(cwd, 'loader.json'), 'utf8'), '40');

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { RollbackExtra } from '../../supervisor/ports.js';
 import { walkDir } from '../../util/os/dir-walk.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
+import { formatDuration } from '../../util/duration.js';
 import { makeDirs } from '../../util/os/make-dirs.js';
 import { isGlob, matching } from '../many/glob.js';
 import { probe, whyImmovable } from '../vault.js';
@@ -36,8 +37,11 @@ export async function putBack({ folder, kept }: HeldKept): Promise<Aside> {
       if (errorCode(error) === undefined) throw error;
       return errorText(error);
     });
-    if (seen === file.digest) puts.push({ from, to: file.path });
-    else left.push(`${file.path} is left as it is: its copy in the vault is damaged`);
+    if (seen === file.digest) {
+      puts.push({ from, to: file.path });
+      const laterMs = Number(BigInt(file.mtimeNs) / 1_000_000n) - kept.modifiedAt;
+      if (laterMs >= 1000) left.push(`${file.path} goes back as it was ${formatDuration(laterMs)} after ${kept.of} was saved: no copy is nearer`); // prettier-ignore
+    } else left.push(`${file.path} is left as it is: its copy in the vault is damaged`);
   }
   return { puts, moves: await newerOf(kept), left };
 }
