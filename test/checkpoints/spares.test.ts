@@ -80,6 +80,20 @@ describe('a folder a step', () => {
     assert.deepEqual(notices, []);
   });
 
+  test('that was gone back past is in doubt, until that is reversed: its training was left', async (t) => {
+    const { store, clock } = await opened(t, folders(10, 20));
+    await keep(store);
+    clock.pass(1000);
+    value(await store.rollback({ target: 'checkpoint-10', moves: ['checkpoint-20'], reason: 'by hand' }));
+    const facts = await look(store);
+    assert.deepEqual(told(facts), ['checkpoint-10:verified', 'checkpoint-20@20:suspect']);
+    assert.match(facts[1]?.why ?? '', /^the rollback \S+ went back past it$/);
+    value(await store.undo());
+    assert.deepEqual(told(await look(store)), ['checkpoint-10:verified', 'checkpoint-20:verified']);
+    value(await store.rollback({ target: 'checkpoint-20@20', moves: ['checkpoint-20'], reason: 'by name' }));
+    assert.deepEqual(told(await look(store)), ['checkpoint-10:verified', 'checkpoint-20:verified']);
+  });
+
   test('goes on earning its proof in the vault, and its mark stays with it', async (t) => {
     const { store, dir, clock, again } = await opened(t, folders(10, 20));
     await keep(store);

@@ -1,10 +1,12 @@
 import path from 'node:path';
-import type { CheckpointFact } from '../../policy/checkpoint.js';
+import { type CheckpointFact, isUsable } from '../../policy/checkpoint.js';
 import type { SeenUnit } from '../inspector.js';
 import { oldestFirst } from '../order.js';
 import { isPinned, type Pin } from '../pins.js';
 import { speaksFor, type Standings } from '../standings.js';
 import { sameFiles } from '../unit.js';
+import { doneIntents } from '../rollback/journal.js';
+import { passedBy } from './passed.js';
 import type { Shelf } from './shelf.js';
 import { damageOf, savedAt, spareSize, type HeldSpare } from './spare.js';
 
@@ -31,7 +33,10 @@ export async function factsOfSpares(
 ): Promise<readonly SeenSpare[]> {
   const byId = new Map(folder.map((one) => [one.unit.id, one] as const));
   const seen: SeenSpare[] = [];
-  for (const spare of await parts.shelf.list()) {
+  const spares = await parts.shelf.list();
+  const { vault } = parts.shelf;
+  const done = vault === undefined || spares.length === 0 ? undefined : await doneIntents(vault);
+  for (const spare of spares) {
     const manifest = await parts.standings.ofSpare(spare);
     const live = byId.get(spare.of);
     // a link to what was just looked at need not be looked at again
@@ -39,6 +44,8 @@ export async function factsOfSpares(
     const held = await parts.shelf.held(spare, linked ? live.unit.files : undefined);
     const damage = damageOf(held);
     const step = manifest.step ?? spare.step;
+    // a damaged journal is said by who wants to reverse it
+    const passed = done?.ok && isUsable(manifest.standing) ? passedBy(spare, done.value, spares) : undefined;
     const fact: CheckpointFact = {
       id: spare.id,
       path: path.join(parts.dir, spare.of),
@@ -46,8 +53,10 @@ export async function factsOfSpares(
       ...(spare.number === undefined ? {} : { number: spare.number }),
       modifiedAt: savedAt(spare),
       sizeBytes: spareSize(spare),
-      standing: damage === undefined ? manifest.standing : 'corrupt',
-      why: damage ?? `kept in the vault; ${manifest.why}`,
+      standing: damage !== undefined ? 'corrupt' : passed ? 'suspect' : manifest.standing,
+      why:
+        damage ??
+        (passed ? `the rollback ${passed.tx} went back past it` : `kept in the vault; ${manifest.why}`),
       ours: spare.runId === parts.runId,
       spare: true,
       // hard links would change with what is written in place

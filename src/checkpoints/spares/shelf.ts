@@ -14,6 +14,7 @@ export const recordName = 'spare.json';
 
 /** The spares of one vault, as they are on disk. */
 export class Shelf {
+  readonly vault: string | undefined;
   readonly #dir: string | undefined;
   readonly #notice: (text: string) => void;
   /** By folder name: a record never changes. */
@@ -21,6 +22,7 @@ export class Shelf {
   readonly #damaged = new Set<string>();
 
   constructor(vault: string | undefined, notice: (text: string) => void) {
+    this.vault = vault;
     this.#dir = vault === undefined ? undefined : path.join(vault, inVault.spares);
     this.#notice = notice;
   }
