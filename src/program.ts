@@ -231,7 +231,10 @@ const planning = (command: Command): Command =>
     .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
     .option('--no-rollback', 'leave the checkpoint folder alone')
     .option('--vault <folder>', 'where quarantined checkpoints go')
-    .option('--allow-scratch', 'train from the beginning when no good checkpoint is left');
+    .option(
+      '--allow-scratch',
+      'train from the beginning though there was a good checkpoint, and none is left',
+    );
 
 function verb(program: Command, name: string, description: string): Command {
   return program
