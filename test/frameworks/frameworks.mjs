@@ -65,6 +65,8 @@ export const frameworks = [
     name: 'Lightning, last.ckpt a copy',
     layout: 'lightning',
     ...framework('lightning_fit'),
+    // a rollback to the latest would rightly be content with last.ckpt
+    latest: 'a copy',
     unit: (step) => `epoch=${Math.ceil(step / 4) - 1}-step=${step}.ckpt`,
     torn: fileCut,
   },
