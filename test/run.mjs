@@ -15,7 +15,7 @@ if (tests.length === 0) {
 }
 // what bin/ starts is made of the modules, which may be newer
 execSync('npm run --silent bundle', { cwd: root, stdio: 'inherit' });
-const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=3', ...tests], {
+const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...tests], {
   cwd: root,
   stdio: 'inherit',
 });
