@@ -1,6 +1,14 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { longestMs } from './config/defaults.js';
-import { parseDuration } from './util/duration.js';
+import { checkpoints } from './program-checkpoints.js';
+import {
+  Command,
+  CommanderError,
+  count,
+  launching,
+  planning,
+  repeatable,
+  timeout,
+  verb,
+} from './program-flags.js';
 import { exitStatus } from './util/result.js';
 
 /**
@@ -136,140 +144,4 @@ export function buildProgram(done: (status: number) => void): Command {
   });
 
   return program;
-}
-
-/** `trainguard checkpoints …`: one verb each. */
-function checkpoints(program: Command, done: (status: number) => void): void {
-  const group = program.command('checkpoints').description('list, verify, pin, unpin or prune checkpoints');
-  const sub = (name: string, description: string): Command =>
-    verb(group, name, description)
-      .addOption(repeatable('--checkpoint-dir <folder>', "a folder instead of a run's"))
-      .option('--layout <layout>', 'how checkpoints are laid out')
-      .option('--vault <folder>', 'where spares and quarantined checkpoints are');
-
-  sub('list', 'say what each checkpoint is worth, and why')
-    .argument('[run or folder]', 'the run last at work unless given')
-    .option('--metric <name>', 'the metric that is shown, as the training names it', 'loss')
-    .action(
-      async (target: string | undefined, options: import('./commands/checkpoints-list.js').ListOptions) => {
-        const { listCheckpoints } = await import('./commands/checkpoints-list.js');
-        done(await listCheckpoints(target, options));
-      },
-    );
-
-  sub('verify', 'read every byte, and compare it with what was recorded')
-    .argument('[run or folder]', 'the run last at work unless given')
-    .argument('[checkpoints...]', 'these only')
-    .option('--shallow', 'look at the structure only, which takes no time')
-    .addHelpText('after', '\nExit 0 if all are good, 1 if one is damaged.')
-    .action(
-      async (
-        target: string | undefined,
-        ids: string[],
-        options: import('./commands/checkpoints-verify.js').VerifyOptions,
-      ) => {
-        const { verifyCheckpoints } = await import('./commands/checkpoints-verify.js');
-        done(await verifyCheckpoints(target, ids, options));
-      },
-    );
-
-  for (const [name, on, description] of [
-    ['pin', true, 'keep checkpoints whatever retention says'],
-    ['unpin', false, 'leave checkpoints to retention again'],
-  ] as const) {
-    sub(name, description)
-      .argument('<checkpoints...>')
-      .option('--run <run>', 'the run, or the folder, that they are of (the run last at work unless given)')
-      .option('--dry-run', `say what would be ${name}ned`)
-      .action(async (ids: string[], options: import('./commands/checkpoints-pin.js').PinOptions) => {
-        const { pinCheckpoints } = await import('./commands/checkpoints-pin.js');
-        done(await pinCheckpoints(ids, on, options));
-      });
-  }
-
-  sub('prune', 'remove from the vault what no rule keeps')
-    .argument('[run or folder]', 'the run last at work unless given')
-    .option('--folder', 'from the checkpoint folder too')
-    .option('--dry-run', 'say what would go, and remove nothing')
-    .action(
-      async (target: string | undefined, options: import('./commands/checkpoints-prune.js').PruneOptions) => {
-        const { pruneCheckpoints } = await import('./commands/checkpoints-prune.js');
-        done(await pruneCheckpoints(target, options));
-      },
-    );
-}
-
-/** Flags of verbs that launch a training. */
-const launching = (command: Command): Command =>
-  planning(command)
-    .option('--stdin', 'give the training this stdin instead of /dev/null')
-    .option('--detach', 'supervise in the background, without this terminal')
-    .option('--unless-done', 'do nothing if the run has completed or was given up (for units and cron)')
-    .option('--dry-run', 'say what would be done, and do nothing')
-    .addOption(new Option('--unless-ended').hideHelp())
-    .addOption(new Option('--detached <limit>').hideHelp());
-
-/** Flags that say what a run is. */
-const planning = (command: Command): Command =>
-  command
-    .addOption(
-      repeatable('--checkpoint-dir <folder>', 'where the training saves (found by itself where it can be)'),
-    )
-    .option(
-      '--layout <layout>',
-      'how checkpoints are laid out: auto, huggingface, accelerate, diffusers, lightning, deepspeed, megatron, dcp, orbax, composer, nanogpt, ultralytics, keras, flax, mmengine, generic',
-    )
-    .option(
-      '--resume-args <args>',
-      "flags added when there is a checkpoint, e.g. '--resume_from_checkpoint {path}', or preset: its framework's own",
-    )
-    .option('--max-retries <n>', 'failures in a row without getting further that are retried', count)
-    .option('--backoff-initial <duration>', 'wait before the first retry', duration)
-    .option('--backoff-max <duration>', 'longest wait before a retry', duration)
-    .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', timeout)
-    .option('--startup-timeout <duration>', 'the same, before the first progress', timeout)
-    .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
-    .option('--no-rollback', 'leave the checkpoint folder alone')
-    .option('--vault <folder>', 'where quarantined checkpoints go')
-    .option(
-      '--allow-scratch',
-      'train from the beginning though there was a good checkpoint, and none is left',
-    );
-
-function verb(program: Command, name: string, description: string): Command {
-  return program
-    .command(name)
-    .description(description)
-    .option('--json', 'JSON alone on stdout')
-    .option('--config <file>', 'the configuration file (searched upwards unless given)')
-    .option('--state-dir <folder>', 'where runs are kept (.trainguard)')
-    .option('--quiet', "none of trainguard's own lines")
-    .option('--no-color', 'no colours');
-}
-
-function repeatable(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((value: string, previous: string[] | undefined) => [
-    ...(previous ?? []),
-    value,
-  ]);
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms > longestMs)
-    throw new InvalidArgumentError('Use 500ms, 30s, 5m, 2h, or a number of seconds, up to 24 days.');
-  return ms;
-}
-
-function timeout(text: string): number {
-  const ms = duration(text);
-  if (ms === 0) throw new InvalidArgumentError('Use a time longer than nothing.');
-  return ms;
-}
-
-function count(text: string): number {
-  const n = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n))
-    throw new InvalidArgumentError('Use a whole number, 0 or more.');
-  return n;
 }

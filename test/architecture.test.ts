@@ -54,7 +54,9 @@ const table: Readonly<Record<string, Row>> = {
   supervisor: { uses: [...core, 'util', 'util/os'], node: true },
   commands: { uses: areas, types: ['cli.ts'], node: true, packages: true },
   'cli.ts': { uses: ['commands', 'program.ts', 'util'], node: true },
-  'program.ts': { uses: ['commands', 'config', 'util'], packages: ['commander'] },
+  'program.ts': { uses: ['commands', 'util', 'program-checkpoints.ts', 'program-flags.ts'] },
+  'program-checkpoints.ts': { uses: ['commands', 'program-flags.ts'] },
+  'program-flags.ts': { uses: ['config', 'util'], packages: ['commander'] },
   // what `import … from 'trainguard'` gives
   'index.ts': { uses: areas },
 };

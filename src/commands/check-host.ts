@@ -1,6 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { FailureKind } from '../failure/types.js';
+import type { HostAnswer, HostQuestion } from '../supervisor/parts.js';
 import { errorCode, errorText } from '../util/os/durable.js';
 import { formatBytes } from '../util/text.js';
 
@@ -8,8 +9,6 @@ export interface HostNeeds {
   readonly stateDir: string;
   /** The folders that checkpoints go to. */
   readonly checkpointDirs: readonly string[];
-  /** What the next checkpoint is likely to need. undefined: not known. */
-  readonly saveBytes?: number;
 }
 
 /** Room for the state files, and for what is not known yet. */
@@ -19,15 +18,18 @@ const spareBytes = 1024 * 1024;
 const mayBeTheDisk: ReadonlySet<FailureKind | undefined> = new Set(['storage', 'command', 'config', 'code']);
 
 /**
- * What an attempt has to wait for, in words; undefined: nothing. There must be room for one more checkpoint, whatever
+ * What an attempt has to wait for. There must be room for one more checkpoint, whatever
  * happened before; after a failure of the disk the folders must be reachable and writable, too.
- * @param after what failed; undefined: nothing
  */
-export async function checkHost(
-  after: FailureKind | undefined,
-  needs: HostNeeds,
+export async function checkHost(question: HostQuestion, needs: HostNeeds): Promise<HostAnswer> {
+  const lacking = await lackingDisk(question, needs);
+  return lacking === undefined ? { type: 'ready' } : { type: 'wait', for: lacking };
+}
+
+async function lackingDisk(
+  { after, saveBytes }: HostQuestion,
+  { stateDir, checkpointDirs }: HostNeeds,
 ): Promise<string | undefined> {
-  const { stateDir, checkpointDirs, saveBytes } = needs;
   const disk = mayBeTheDisk.has(after);
   if (disk) {
     const away =

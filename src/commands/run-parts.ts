@@ -4,6 +4,7 @@ import { type LogsKeep as Keep, pruneLogs } from '../engines/local/log-prune.js'
 import { classify } from '../failure/classify.js';
 import type { Effect } from '../policy/effect.js';
 import { type RunSettings, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
+import { parseHeartbeats } from '../progress/heartbeat.js';
 import { MetricsFile } from '../runs/metrics.js';
 import { takeStopRequest } from '../runs/requests.js';
 import { attemptDirOf } from '../runs/run-dir.js';
@@ -144,12 +145,10 @@ export async function wire(
       if (!request.ok || !request.value) return undefined;
       return { by: 'request', atCheckpoint: request.value.afterCheckpoint };
     },
-    checkHost: (after, saveBytes) =>
-      checkHost(after, {
-        stateDir: run.dir,
-        checkpointDirs: foldersOf(store),
-        ...(saveBytes !== undefined && { saveBytes }),
-      }),
+    checkHost: (question) => checkHost(question, { stateDir: run.dir, checkpointDirs: foldersOf(store) }),
+    heartbeatReader: () => parseHeartbeats,
+    codeFacts: () => Promise.resolve(undefined),
+    runHook: () => Promise.resolve(undefined),
   };
 
   function sayIdlePreset(): void {

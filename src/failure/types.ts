@@ -48,6 +48,13 @@ export interface Failure {
   readonly evidence: readonly Evidence[];
   /** 0 to 1. */
   readonly confidence: number;
+  /** The signature in the table that told it. */
+  readonly signature?: string;
+  /**
+   * What it says of the checkpoint that was being loaded: its bytes could not be read, or they do not fit the program.
+   * Which of the two is to blame only the checkpoint's own verification knows.
+   */
+  readonly loading?: 'unreadable' | 'misfit';
   /** What a rule of the user's says to do; it goes before everything the kind would bring. */
   readonly ruled?: 'retry' | 'fail' | 'ignore' | 'rollback';
 }
@@ -56,6 +63,8 @@ export interface Failure {
 export interface LogTail {
   readonly source: string;
   readonly text: string;
+  /** The number of its first line in the file, from 1; undefined: not known, lines are then counted from the tail's start. */
+  readonly firstLine?: number;
 }
 
 /** What is known of the host at the time of a failure. Unknown is not zero. */
@@ -66,6 +75,32 @@ export interface HostFacts {
   readonly freeBytes?: Readonly<Record<string, number>>;
   /** The host was started anew since the attempt was launched. */
   readonly rebooted?: true;
+  /** Memory of the worker's cgroup, or of the host, when the attempt ended or shortly before, bytes. */
+  readonly memory?: { readonly usedBytes: number; readonly limitBytes: number };
+  /**
+   * The kernel's own log since the launch, as far as it may be read: memory kills that name a process of the attempt,
+   * GPU errors (`NVRM: Xid`), disks that fail. Oldest first.
+   */
+  readonly kernel?: readonly string[];
+}
+
+/** What the threads of a hanging attempt were seen to do. */
+export interface StackSummary {
+  /** The file that holds all of it. */
+  readonly file: string;
+  readonly by: 'py-spy' | 'faulthandler' | 'proc';
+  /** The innermost frame of the user's code in the main thread, in words: `train_step (train.py line 88)`. */
+  readonly top?: string;
+}
+
+/** What an attempt was run from. Any of it may be unknown. */
+export interface CodeFacts {
+  /** The commit of the folder's git repository, 40 hex digits. */
+  readonly head?: string;
+  /** Digest of what differs from it, untracked files of the training left out; undefined: nothing differs, or not known. */
+  readonly diff?: string;
+  /** The program that runs the script, and what version it says of itself: `/usr/bin/python3.11 (Python 3.11.2)`. */
+  readonly interpreter?: string;
 }
 
 /** Everything a classification may look at. */

@@ -8,10 +8,23 @@ export interface SkipHints {
   readonly skipToStep?: number;
 }
 
+/** How the folder gets back to what it was before deeper rollbacks. */
+export interface UndoOrder {
+  /** Their transactions, newest first. */
+  readonly transactions: readonly string[];
+  /** What was saved since, newest first: it goes into quarantine, since it may bear the same names. */
+  readonly aside: readonly string[];
+  /** The checkpoint that stays the newest until then. */
+  readonly target?: string;
+}
+
 /** What the supervisor does once the state that asked for it is saved. Plain data. */
 export type Effect =
-  /** Look at the checkpoint folder; no process of the run is alive. Answered by inspected or inspection-failed. */
-  | { readonly type: 'inspect' }
+  /**
+   * Look at the checkpoint folder; no process of the run is alive. `reread`: read this one's bytes again. Answered by
+   * inspected or inspection-failed.
+   */
+  | { readonly type: 'inspect'; readonly reread?: string }
   /** Move these (newest first) into quarantine. Answered by rolled-back or rollback-failed. */
   | {
       readonly type: 'roll-back';
@@ -19,6 +32,8 @@ export type Effect =
       readonly moves: readonly string[];
       readonly reason: string;
     }
+  /** Put back what deeper rollbacks had moved. Answered by undone. */
+  | ({ readonly type: 'undo' } & UndoOrder)
   /** Answered by backoff-elapsed. */
   | { readonly type: 'wait'; readonly delayMs: number }
   /** Answered by host-ready, or host-not-ready (and tried again by the supervisor until ready). */
@@ -29,6 +44,7 @@ export type Effect =
       readonly resume?: { readonly path: string; readonly step?: number };
       readonly lastFailure?: FailureKind;
       readonly hints?: SkipHints;
+      readonly env?: Readonly<Record<string, string>>;
     }
   /**
    * Take the attempt in hand that an earlier supervisor left under way. Answered by adopted or launch-abandoned, and by

@@ -1,4 +1,4 @@
-import type { Exit, Failure, FailureKind } from '../failure/types.js';
+import type { CodeFacts, Exit, Failure, FailureKind, StackSummary } from '../failure/types.js';
 import type { HealthFinding, Instant, Phase } from '../progress/types.js';
 import type { CheckpointFact } from './checkpoint.js';
 
@@ -52,14 +52,29 @@ export type Event = Instant &
         readonly disorder?: string;
         /** What the next attempt could not save for, in words: `1.2 GiB of free space for …`. */
         readonly lacks?: string;
+        /** A hook said that the failure is permanent, in words. */
+        readonly veto?: string;
+        /** What is wrong with the bytes of the checkpoint that the failed attempt began with; null: nothing, they were read. */
+        readonly resumedDamage?: string | null;
         readonly jitter: number;
       }
     | { readonly type: 'inspection-failed'; readonly reason: string; readonly jitter: number }
-    | { readonly type: 'rolled-back'; readonly quarantined: readonly string[]; readonly tx?: string }
-    | { readonly type: 'rollback-failed'; readonly reason: string }
+    | {
+        readonly type: 'rolled-back';
+        readonly quarantined: readonly string[];
+        readonly tx?: string;
+        /** A hook said after it that the failure is permanent, in words. */
+        readonly veto?: string;
+      }
+    /** `permanent`: a hook forbade it, and another try would be forbidden too. */
+    | { readonly type: 'rollback-failed'; readonly reason: string; readonly permanent?: true }
+    /** What deeper rollbacks had moved is back; `left`: what could not be put back, in words. */
+    | { readonly type: 'undone'; readonly left?: string }
     | { readonly type: 'backoff-elapsed' }
-    | { readonly type: 'host-ready' }
-    | { readonly type: 'host-not-ready'; readonly waitingFor: string }
+    /** `env`: what the next attempt is told besides, such as another MASTER_PORT. */
+    | { readonly type: 'host-ready'; readonly env?: Readonly<Record<string, string>> }
+    /** `permanent`: waiting is in vain, since the user's own check says so. */
+    | { readonly type: 'host-not-ready'; readonly waitingFor: string; readonly permanent?: true }
     | { readonly type: 'launched'; readonly pid: number }
     /** The attempt that an earlier supervisor left under way is under watch again, also if it has ended meanwhile. */
     | {
@@ -70,6 +85,8 @@ export type Event = Instant &
       }
     /** The attempt that an earlier supervisor was about to launch never started, and now never will. */
     | { readonly type: 'launch-abandoned' }
+    /** What the attempt is run from was found out. */
+    | { readonly type: 'code-noted'; readonly attempt: number; readonly code: CodeFacts }
     | { readonly type: 'progressed'; readonly summary: ProgressSummary }
     | {
         readonly type: 'checkpoint-verified';
@@ -92,6 +109,8 @@ export type Event = Instant &
         readonly exit: Exit;
         readonly failure: Failure;
         readonly summary: ProgressSummary;
+        /** What its threads were last seen to do, if it went silent. */
+        readonly stacks?: StackSummary;
       }
     | {
         readonly type: 'stop-requested';

@@ -118,3 +118,11 @@ export function giveUp(ledger: Ledger, why: string, now: Instant): Step {
 /** What follows a delay: zero means at once, by way of a look at the host. */
 export const afterDelay = (delayMs: number, after: FailureKind): Next =>
   delayMs > 0 ? { type: 'back-off', delayMs } : { type: 'check-host', after };
+
+/** What deeper rollbacks had moved is where it was, or nearly: now the run ends. */
+export function undone(
+  { ledger, why }: Extract<State, { name: 'putting-back' }>,
+  event: Extract<Event, { type: 'undone' }>,
+): Step {
+  return giveUp(ledger, event.left === undefined ? why : `${why}; and ${event.left}`, event);
+}

@@ -1,7 +1,7 @@
-import type { Exit, Failure, FailureKind } from '../failure/types.js';
+import type { CodeFacts, Exit, Failure, FailureKind, StackSummary } from '../failure/types.js';
 import type { HealthFinding, Instant, TimingHistory } from '../progress/types.js';
 import type { CheckpointFact } from './checkpoint.js';
-import type { SkipHints } from './effect.js';
+import type { SkipHints, UndoOrder } from './effect.js';
 import type { ProgressSummary, StopSource } from './event.js';
 
 /** One failure and what was done about it; the newest 50 are kept in the state, all in the journal. */
@@ -20,6 +20,19 @@ export interface FailureRecord {
   /** The attempt began anew instead of going on from this checkpoint. */
   readonly missed?: CheckpointFact;
   readonly ruled?: NonNullable<Failure['ruled']>;
+  /** 0 to 1; old journals have none. */
+  readonly confidence?: number;
+  readonly signature?: string;
+  readonly loading?: NonNullable<Failure['loading']>;
+  /** What its threads were seen to do, if it hung. */
+  readonly stacks?: StackSummary;
+  /** What the attempt had resumed from. */
+  readonly resumedFrom?: CheckpointFact;
+  /** The attempt trained so long, from its first to its last progress, ms. */
+  readonly trainMs?: number;
+  /** What the attempt was run from, and whether the attempt before it was run from something else, in words. */
+  readonly code?: CodeFacts;
+  readonly codeChanged?: string;
   /** In words: `retry 1 of 3`, `gave up: …`. Empty until decided. */
   readonly action: string;
   readonly rolledBackTo?: { readonly id: string; readonly step?: number };
@@ -73,6 +86,8 @@ export interface Ledger {
   readonly lastRecovery: 'success' | 'failed' | null;
   readonly lastAttempt?: ProgressSummary;
   readonly hints?: SkipHints;
+  /** What the newest attempt is run from, once that was found out. */
+  readonly code?: CodeFacts;
   readonly tally: Tally;
 }
 
@@ -126,6 +141,8 @@ export type State = { readonly ledger: Ledger } & (
       readonly reason: string;
       readonly stop?: StopSource;
     }
+  /** The run is given up, and what only deeper rollbacks moved is put back first. */
+  | { readonly name: 'putting-back'; readonly why: string; readonly order: UndoOrder }
   | ({ readonly name: 'backing-off'; readonly delayMs: number; readonly until: Instant } & AttemptData)
   | ({ readonly name: 'waiting'; readonly since: Instant; readonly waitingFor?: string } & AttemptData)
   | ({

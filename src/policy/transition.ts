@@ -11,7 +11,8 @@ import {
   noteFirstProgress,
   startAfresh,
 } from './ledger.js';
-import { giveUp, launch, rolledBack, rollbackFailed } from './next.js';
+import { giveUp, launch, rolledBack, rollbackFailed, undone } from './next.js';
+import { noteCode } from './code.js';
 import type { Policy } from './policy.js';
 import type { State, StopCause } from './state.js';
 import type { Step } from './step.js';
@@ -39,6 +40,10 @@ export function transition(policy: Policy, state: State, event: Event): Step {
       return state.name === 'rolling-back' ? rolledBack(state, event) : stay(state);
     case 'rollback-failed':
       return state.name === 'rolling-back' ? rollbackFailed(policy, state, event) : stay(state);
+    case 'undone':
+      return state.name === 'putting-back' ? undone(state, event) : stay(state);
+    case 'code-noted':
+      return stay(noteCode(state, event));
     case 'backoff-elapsed':
       if (state.name !== 'backing-off') return stay(state);
       return {
@@ -120,6 +125,11 @@ function onStarted(policy: Policy, state: State, event: Extract<Event, { type: '
     case 'backing-off':
     case 'waiting':
       return inspect(state.ledger, 'backoff');
+    case 'putting-back':
+      return {
+        state: { ...state, ledger: bootedAt(state.ledger, event) },
+        effects: [{ type: 'undo', ...state.order }],
+      };
     case 'starting':
     case 'running':
     case 'stopping':
@@ -189,6 +199,8 @@ function onStopRequested(
 ): Step {
   switch (state.name) {
     case 'ended':
+    // it is about to end as failed
+    case 'putting-back':
       return stay(state);
     case 'inspecting':
       return stopInspecting(state, event.by, event);

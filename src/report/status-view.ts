@@ -120,6 +120,8 @@ function nameOf(state: State, active: boolean): RunStateName {
     case 'backing-off':
     case 'waiting':
       return state.name;
+    case 'putting-back':
+      return 'rolling-back';
     case 'idle':
     case 'inspecting':
       return 'starting';

@@ -149,7 +149,11 @@ function prepareWatch(
       const failure = maskFailure(
         parts.classify({ exit, tails, host, ...(unhealthy && { health: unhealthy }) }),
       );
-      loop.post({ type: 'exited', exit, failure, summary: summarize(fold.progress) });
+      const { stacks } = worker;
+      loop.post({
+        ...{ type: 'exited', exit, failure, summary: summarize(fold.progress) },
+        ...(stacks && { stacks }),
+      });
     },
   };
 }

@@ -16,6 +16,9 @@ export function performEffect(loop: Loop, effect: Effect): void {
     case 'roll-back':
       loop.keep(rollBack(loop, effect));
       return;
+    case 'undo':
+      loop.keep(undo(loop, effect));
+      return;
     case 'wait':
       loop.timer(effect.delayMs, () => loop.post({ type: 'backoff-elapsed' }));
       return;
@@ -91,7 +94,9 @@ async function inspect(loop: Loop): Promise<void> {
   loop.sawCheckpoints(checkpoints);
   const state = loop.state();
   const launches = state.name === 'inspecting' && (state.after === 'start' || state.after === 'backoff');
-  const lacks = launches ? await loop.parts.checkHost(undefined, loop.saveBytes()) : undefined;
+  const question = { after: undefined, saveBytes: loop.saveBytes(), waitedMs: 0, signal: loop.over };
+  const host = launches ? await loop.parts.checkHost(question) : undefined;
+  const lacks = host?.type === 'wait' ? host.for : host?.type === 'never' ? host.why : undefined;
   loop.post({
     ...{ type: 'inspected', checkpoints, guessed: store.guessed, jitter },
     ...(lacks !== undefined && { lacks }),
@@ -125,14 +130,48 @@ async function rollBack(
   loop.post({ type: 'rolled-back', tx, quarantined: moved.map((move) => move.id) });
 }
 
+/** Puts back what deeper rollbacks moved; said, and no more, where that cannot be done. */
+async function undo(
+  loop: Loop,
+  { transactions, aside, target }: Extract<Effect, { type: 'undo' }>,
+): Promise<void> {
+  const { store } = loop.parts;
+  const left = (why: string): void =>
+    loop.post({ type: 'undone', left: `what rollbacks had moved could not be put back: ${why}` });
+  if (!store) return left('no checkpoint folder is known');
+  if (aside.length > 0) {
+    const reason = 'the run gives up, and what was moved before is put back';
+    const moved = await store.rollback({ moves: aside, reason, ...(target !== undefined && { target }) });
+    if (!moved.ok) return left(moved.error.message);
+  }
+  for (const tx of transactions) {
+    const back = await store.undo(tx);
+    if (!back.ok) return left(back.error.message);
+  }
+  loop.post({ type: 'undone' });
+}
+
 async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host' }>): Promise<void> {
   // the vault's spare goes before an attempt has to wait for room
   await loop.parts.store?.retain();
-  const waitingFor = await loop.parts.checkHost(effect.after, loop.saveBytes());
-  if (waitingFor === undefined) {
-    loop.post({ type: 'host-ready' });
+  const before = loop.state();
+  const failure = before.ledger.failures.at(-1);
+  const answer = await loop.parts.checkHost({
+    after: effect.after,
+    ...(failure && { failure }),
+    saveBytes: loop.saveBytes(),
+    waitedMs: before.name === 'waiting' ? loop.now().mono - before.since.mono : 0,
+    signal: loop.over,
+  });
+  if (answer.type === 'ready') {
+    loop.post({ type: 'host-ready', ...(answer.env && { env: answer.env }) });
     return;
   }
+  if (answer.type === 'never') {
+    loop.post({ type: 'host-not-ready', waitingFor: answer.why, permanent: true });
+    return;
+  }
+  const waitingFor = answer.for;
   const known = loop.state();
   const news = known.name !== 'waiting' || known.waitingFor !== waitingFor;
   if (news) loop.post({ type: 'host-not-ready', waitingFor });

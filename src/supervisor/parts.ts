@@ -1,8 +1,8 @@
-import type { FailureKind } from '../failure/types.js';
+import type { CodeFacts, FailureKind } from '../failure/types.js';
 import type { Effect } from '../policy/effect.js';
 import type { Event, StopSource } from '../policy/event.js';
 import type { Policy } from '../policy/policy.js';
-import type { State } from '../policy/state.js';
+import type { FailureRecord, State } from '../policy/state.js';
 import type { Heartbeat, Progress } from '../progress/types.js';
 import type {
   CheckpointFact,
@@ -49,6 +49,43 @@ export interface StopWish {
   readonly atCheckpoint: boolean;
 }
 
+/** When a command of the user's is called (config `hooks`). */
+export type HookName = 'onFailure' | 'beforeRollback' | 'afterRollback' | 'onGiveUp' | 'onComplete';
+
+/** What a hook is told, besides which run it is. */
+export interface HookContext {
+  readonly attempt: number;
+  readonly failure?: FailureRecord;
+  /** The checkpoint that is gone back to, and what leaves the folder for it; for the two around a rollback. */
+  readonly rollback?: {
+    readonly target?: string;
+    readonly moves: readonly string[];
+    readonly reason: string;
+  };
+  /** How the run ended, in words. */
+  readonly reason?: string;
+}
+
+/** What the host is asked before an attempt. */
+export interface HostQuestion {
+  /** undefined: nothing failed, only the room for a checkpoint is looked at. */
+  readonly after: FailureKind | undefined;
+  readonly failure?: FailureRecord;
+  /** What the next checkpoint is likely to need; undefined: nobody knows. */
+  readonly saveBytes: number | undefined;
+  /** How long this has been waited for, ms. */
+  readonly waitedMs: number;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+export type HostAnswer =
+  | { readonly type: 'ready'; readonly env?: Readonly<Record<string, string>> }
+  /** What has to be waited for, in words. */
+  | { readonly type: 'wait'; readonly for: string }
+  /** The user's own check says that no waiting helps. */
+  | { readonly type: 'never'; readonly why: string };
+
 /** Everything the supervisor needs from outside. A verb's composition root wires it. */
 export interface Parts {
   readonly policy: Policy;
@@ -82,10 +119,15 @@ export interface Parts {
   notice(text: string): void;
   /** A request left in the run folder, e.g. by `trainguard stop`. */
   takeStopRequest(): Promise<StopWish | undefined>;
+  checkHost(question: HostQuestion): Promise<HostAnswer>;
+  /** Reads the heartbeats of one line; for each attempt anew, since a format may span lines. */
+  heartbeatReader(): (line: string) => readonly Heartbeat[];
+  /** What an attempt that starts now is run from; undefined: nobody can say. */
+  codeFacts(): Promise<CodeFacts | undefined>;
   /**
-   * What has to be waited for before an attempt, in words; undefined: nothing.
-   * @param after undefined: nothing failed, only the room for a checkpoint is looked at
-   * @param saveBytes what the next checkpoint is likely to need; undefined: nobody knows
+   * Calls the user's command and waits for it; never rejects.
+   * @param signal nobody waits for it any more: it is ended
+   * @returns that the failure is permanent, in words, if the hook said so (exit 125)
    */
-  checkHost(after: FailureKind | undefined, saveBytes: number | undefined): Promise<string | undefined>;
+  runHook(name: HookName, context: HookContext, signal: AbortSignal): Promise<string | undefined>;
 }

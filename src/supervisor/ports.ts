@@ -1,9 +1,9 @@
-import type { Autopsy, Exit, Failure, HostFacts, LogTail } from '../failure/types.js';
+import type { Autopsy, Exit, Failure, HostFacts, LogTail, StackSummary } from '../failure/types.js';
 import type { CheckpointFact, Standing } from '../policy/checkpoint.js';
 import type { Result } from '../util/result.js';
 
 export type { CheckpointFact, Standing } from '../policy/checkpoint.js';
-export type { Exit, Failure, HostFacts, LogTail } from '../failure/types.js';
+export type { Exit, Failure, HostFacts, LogTail, StackSummary } from '../failure/types.js';
 
 /** Time and chance, so that the loop can be run in virtual time. */
 export interface Clock {
@@ -73,6 +73,8 @@ export interface Worker {
   kill(): void;
   /** Writes what each thread does into the attempt's stacks.txt. */
   dumpStacks(): Promise<void>;
+  /** What the last dump showed, in short; undefined: there was none. */
+  readonly stacks?: StackSummary | undefined;
   /** The end of each log, at most `bytes` each. */
   tails(bytes: number): Promise<readonly LogTail[]>;
   hostFacts(): Promise<HostFacts>;

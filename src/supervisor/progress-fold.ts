@@ -1,5 +1,4 @@
 import { extend, fold, noteLife, startProgress, summarize } from '../progress/fold.js';
-import { parseHeartbeats } from '../progress/heartbeat.js';
 import { notResumed } from '../progress/not-resumed.js';
 import type { HealthFinding, Progress } from '../progress/types.js';
 import type { Inheritance } from './parts.js';
@@ -27,6 +26,7 @@ export interface ProgressFold {
 export function createProgressFold(loop: Loop, known?: Inheritance): ProgressFold {
   const { mono, ...now } = loop.now();
   let progress = known ? extend(known.progress, mono - known.mono) : startProgress({ ...now, mono });
+  const read = loop.parts.heartbeatReader();
   let told = { first: false, step: false };
   const findings = new Set<HealthFinding>();
   let missed: HealthFinding | undefined;
@@ -69,7 +69,7 @@ export function createProgressFold(loop: Loop, known?: Inheritance): ProgressFol
       return upToDate();
     },
     line(text, offsets) {
-      const heartbeats = parseHeartbeats(text);
+      const heartbeats = read(text);
       if (heartbeats.length === 0) {
         linesCame = true;
         return;

@@ -33,6 +33,7 @@ function randomFrom(seed: number): () => number {
 const answers: Record<Effect['type'], readonly EventType[]> = {
   inspect: ['inspected', 'inspected', 'inspected', 'inspection-failed'],
   'roll-back': ['rolled-back', 'rolled-back', 'rollback-failed'],
+  undo: ['undone'],
   wait: ['backoff-elapsed'],
   'check-host': ['host-ready', 'host-ready', 'host-not-ready'],
   launch: ['launched', 'launched', 'launched', 'exited'],
@@ -85,6 +86,10 @@ function happenings(seed: number): (asked: readonly Effect[]) => Event {
         return { ...now, type, quarantined: ['checkpoint-1'], tx: 'tx' };
       case 'rollback-failed':
         return { ...now, type, reason: 'EACCES' };
+      case 'undone':
+        return { ...now, type, ...maybe({ left: 'EIO' }) };
+      case 'code-noted':
+        return { ...now, type, attempt: upTo(3), code: maybe({ head: 'abc' }) };
       case 'host-not-ready':
         return { ...now, type, waitingFor: 'memory' };
       case 'launched':
@@ -196,6 +201,7 @@ const everyState: Record<StateName, true> = {
   idle: true,
   inspecting: true,
   'rolling-back': true,
+  'putting-back': true,
   'backing-off': true,
   waiting: true,
   starting: true,

@@ -40,6 +40,7 @@ export function variantOf(state: State): Variant {
     case 'idle':
     case 'backing-off':
     case 'waiting':
+    case 'putting-back':
       return state.name;
     case 'running':
       if (state.stopBegun) return 'running/stop begun';
@@ -107,6 +108,12 @@ export const states: Record<Variant, State> = {
   'inspecting/success': { name: 'inspecting', after: 'success', ledger: first },
   'rolling-back': rollingBack,
   'rolling-back/stop': { ...rollingBack, stop: 'request' },
+  'putting-back': {
+    name: 'putting-back',
+    why: 'enough',
+    order: { transactions: ['tx-1'], aside: [] },
+    ledger: failed,
+  },
   'backing-off': { name: 'backing-off', delayMs: 10_000, until: now, ledger: failed },
   waiting: { name: 'waiting', since, ledger: failed },
   starting: { ...alive, name: 'starting', ledger: first },
@@ -159,6 +166,8 @@ export const events: { readonly [T in EventType]: Extract<Event, { type: T }> } 
   'inspection-failed': { ...now, type: 'inspection-failed', reason: 'EIO', jitter: 0.5 },
   'rolled-back': { ...now, type: 'rolled-back', quarantined: ['checkpoint-60'], tx: 'tx-1' },
   'rollback-failed': { ...now, type: 'rollback-failed', reason: 'EROFS' },
+  undone: { ...now, type: 'undone' },
+  'code-noted': { ...now, type: 'code-noted', attempt: 0, code: { head: 'abc' } },
   'backoff-elapsed': { ...now, type: 'backoff-elapsed' },
   'host-ready': { ...now, type: 'host-ready' },
   'host-not-ready': { ...now, type: 'host-not-ready', waitingFor: 'free space in /ckpts' },

@@ -23,7 +23,10 @@ function heldAt(effect: Effect['type']): Simulation {
   return sim;
 }
 
-const reach: Record<Exclude<StateName, 'running' | 'stopping' | 'ended'>, () => Simulation> = {
+const reach: Record<
+  Exclude<StateName, 'putting-back' | 'running' | 'stopping' | 'ended'>,
+  () => Simulation
+> = {
   idle: () => simulate(),
   inspecting() {
     const sim = heldAt('inspect');

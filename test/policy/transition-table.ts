@@ -13,9 +13,9 @@ const inspectAgain = 'inspecting/backoff → inspect';
 
 // What comes too late, or cannot come, changes nothing. Each of these names all it stands for.
 const noFolder = { inspected: no, 'inspection-failed': no } as const;
-const noRollback = { 'rolled-back': no, 'rollback-failed': no } as const;
+const noRollback = { 'rolled-back': no, 'rollback-failed': no, undone: no } as const;
 const noWait = { 'backoff-elapsed': no, 'host-ready': no, 'host-not-ready': no } as const;
-const noLaunch = { launched: no, adopted: no, 'launch-abandoned': no } as const;
+const noLaunch = { launched: no, adopted: no, 'launch-abandoned': no, 'code-noted': 'changed' } as const;
 const noWorker = {
   progressed: no,
   'checkpoint-verified': no,
@@ -55,11 +55,13 @@ const stopping: Omit<Row, 'started' | 'exited' | 'stop-requested' | 'stop-forced
 export const table: Record<Variant, Row> = {
   idle: {
     ...over,
+    'code-noted': no,
     started: 'inspecting/start → inspect',
     'stop-requested': 'ended/stopped → finish',
   },
   'inspecting/start': {
     ...over,
+    'code-noted': no,
     started: 'inspecting/start → inspect',
     inspected: 'starting → launch',
     'inspection-failed': 'backing-off → wait',
@@ -98,6 +100,11 @@ export const table: Record<Variant, Row> = {
     started: inspectAgain,
     'rolled-back': 'ended/stopped → finish',
     'rollback-failed': 'ended/stopped → finish',
+  },
+  'putting-back': {
+    ...over,
+    started: 'putting-back → undo',
+    undone: 'ended/failed → finish',
   },
   'backing-off': {
     ...over,

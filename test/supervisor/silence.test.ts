@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event } from '../../src/policy/event.js';
 import { initialState } from '../../src/policy/transition.js';
+import { parseHeartbeats } from '../../src/progress/heartbeat.js';
 import type { Parts } from '../../src/supervisor/parts.js';
 import type { CheckpointStore, Clock, Worker, WorkerEvents } from '../../src/supervisor/ports.js';
 import { supervise, type Supervisor } from '../../src/supervisor/supervise.js';
@@ -144,7 +145,10 @@ function silentRun(
     heartbeat: () => undefined,
     notice: () => undefined,
     takeStopRequest: () => Promise.resolve(undefined),
-    checkHost: () => Promise.resolve(undefined),
+    checkHost: () => Promise.resolve({ type: 'ready' }),
+    heartbeatReader: () => parseHeartbeats,
+    codeFacts: () => Promise.resolve(undefined),
+    runHook: () => Promise.resolve(undefined),
   };
   const supervisor = supervise(parts, initialState());
   return { supervisor, clock, seen, scans: () => scans };
