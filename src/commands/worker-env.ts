@@ -12,6 +12,9 @@ const ownWords = [
   'TRAINGUARD_SKIP_TO_STEP',
   'TRAINGUARD_STATE_DIR',
   'TRAINGUARD_CONFIG',
+  // said to hooks, which may start a training of their own
+  ...['TRAINGUARD_HOOK', 'TRAINGUARD_RUN', 'TRAINGUARD_RUN_DIR', 'TRAINGUARD_CHECKPOINT', 'TRAINGUARD_REASON'],
+  ...['TRAINGUARD_FAILURE_KIND', 'TRAINGUARD_FAILURE_REASON', 'TRAINGUARD_FAILURE_STEP'],
 ];
 
 /** The environment of an attempt: the user's, unchanged, and what trainguard tells the script (DESIGN section 9). */
@@ -21,11 +24,8 @@ export function workerEnv(
   checkpointDir: string | undefined,
   resumeEnv: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const [name, value] of Object.entries(user)) {
-    if (value !== undefined && !ownWords.includes(name)) env[name] = value;
-  }
-  const { resume, hints, lastFailure, attempt } = launch;
+  const env = withoutOwnWords(user);
+  const { resume, hints, lastFailure, attempt, env: asked } = launch;
   const words: Record<string, string | number | undefined> = {
     TRAINGUARD_ATTEMPT: attempt,
     TRAINGUARD_CHECKPOINT_DIR: checkpointDir,
@@ -36,8 +36,17 @@ export function workerEnv(
     TRAINGUARD_SKIP_FROM_STEP: hints?.skipFromStep,
     TRAINGUARD_SKIP_TO_STEP: hints?.skipToStep,
   };
-  for (const [name, value] of Object.entries({ ...words, ...resumeEnv })) {
+  for (const [name, value] of Object.entries({ ...asked, ...words, ...resumeEnv })) {
     if (value !== undefined) env[name] = String(value);
+  }
+  return env;
+}
+
+/** A copy of the environment without what trainguard told an attempt, such as one that this trainguard runs in. */
+export function withoutOwnWords(user: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(user)) {
+    if (value !== undefined && !ownWords.includes(name)) env[name] = value;
   }
   return env;
 }

@@ -32,7 +32,7 @@ export function afterExit(policy: Policy, state: Alive, event: Exited): Step {
 
 function judgeExit(policy: Policy, state: Alive, event: Exited): Step {
   const ledger = noteAttempt(state.ledger, event.summary, state.resume);
-  if (state.name === 'stopping') return afterStop(ledger, state.cause, event);
+  if (state.name === 'stopping') return afterStop(ledger, state.resume, state.cause, event);
   if (state.name === 'starting' && state.stop !== undefined) return afterAsked(ledger, state.stop, event);
   if (state.name === 'running' && state.stopBegun) {
     const soon = event.mono - state.since.mono <= graceOf(policy, ledger);
@@ -44,10 +44,15 @@ function judgeExit(policy: Policy, state: Alive, event: Exited): Step {
     return end(ledger, { outcome: 'stopped', reason, at: event.at, exitCode: interrupted });
   }
   if (kind === 'preempted' && ruled === undefined) return endPreempted(ledger, event);
-  return inspectFailure(ledger, event, event.failure);
+  return inspectFailure(ledger, event, event.failure, { resume: state.resume });
 }
 
-function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
+function afterStop(
+  ledger: Ledger,
+  resume: CheckpointFact | undefined,
+  cause: StopCause,
+  event: Exited,
+): Step {
   switch (cause.type) {
     case 'person':
       return afterAsked(ledger, cause.by, event);
@@ -56,11 +61,11 @@ function afterStop(ledger: Ledger, cause: StopCause, event: Exited): Step {
     case 'hang':
       // it went silent over its last upload, say, and finished when it was asked to stop
       if (finishedAnyway(event)) return inspectSuccess(ledger);
-      return inspectFailure(ledger, event, failureOfStop(cause));
+      return inspectFailure(ledger, event, failureOfStop(cause, event.stacks), { resume });
     case 'unhealthy':
-      return inspectFailure(ledger, event, failureOfStop(cause), { badStep: cause.finding.step });
+      return inspectFailure(ledger, event, failureOfStop(cause), { resume, badStep: cause.finding.step });
     case 'not-resumed':
-      return inspectFailure(ledger, event, failureOfStop(cause), { missed: cause.from });
+      return inspectFailure(ledger, event, failureOfStop(cause), { resume, missed: cause.from });
     default:
       return unreachable(cause);
   }
@@ -118,31 +123,39 @@ function inspectFailure(
   ledger: Ledger,
   event: Exited,
   failure: Failure,
-  { badStep, missed }: { badStep?: number | undefined; missed?: CheckpointFact } = {},
+  known: {
+    readonly resume: CheckpointFact | undefined;
+    readonly badStep?: number | undefined;
+    readonly missed?: CheckpointFact;
+  },
 ): Step {
-  const { kind, reason, advice, evidence, fingerprint, ruled } = failure;
-  const step = event.summary.lastStep;
+  const { kind, reason, advice, evidence, fingerprint, ruled, confidence, signature, loading } = failure;
+  const { resume, missed } = known;
+  const { lastStep: step, trainMs } = event.summary;
   // where it went bad is not known better than that it had at its last step
   const wentBad = ruled === 'rollback' || (kind === 'numeric' && ruled === undefined);
-  const bad = badStep ?? (wentBad ? (event.summary.badStep ?? step) : undefined);
+  const bad = known.badStep ?? (wentBad ? (event.summary.badStep ?? step) : undefined);
+  const { code, codeChanged } = ledger;
   const record: FailureRecord = {
-    attempt: ledger.attempt,
-    at: event.at,
-    kind,
-    reason,
-    evidence,
-    exit: event.exit,
-    action: '',
-    quarantined: [],
+    ...{ attempt: ledger.attempt, at: event.at, kind, reason, evidence, confidence, exit: event.exit },
+    ...{ action: '', quarantined: [] },
     ...(advice !== undefined && { advice }),
     ...(fingerprint !== undefined && { fingerprint }),
+    ...(signature !== undefined && { signature }),
+    ...(loading !== undefined && { loading }),
     ...(step !== undefined && { step }),
     ...(bad !== undefined && { badStep: bad }),
     ...(missed && { missed }),
     ...(ruled !== undefined && { ruled }),
+    ...(resume && { resumedFrom: resume }),
+    ...(trainMs !== undefined && { trainMs }),
+    ...(event.stacks && { stacks: event.stacks }),
+    ...(code?.attempt === ledger.attempt && { code }),
+    ...(code?.attempt === ledger.attempt && codeChanged !== undefined && { codeChanged }),
   };
+  const reread = loading !== undefined && resume ? { reread: resume.path } : undefined;
   return {
     state: { name: 'inspecting', after: 'failure', failure: record, ledger },
-    effects: [{ type: 'inspect' }],
+    effects: [{ type: 'inspect', ...reread }],
   };
 }

@@ -1,7 +1,7 @@
 import type { Instant } from '../progress/types.js';
 import { backoffMs } from './backoff.js';
 import { judge, type Verdict } from './budget.js';
-import { type CheckpointFact, isUsable } from './checkpoint.js';
+import { type CheckpointFact, isSameCheckpoint, isUsable } from './checkpoint.js';
 import type { Effect } from './effect.js';
 import type { Event } from './event.js';
 import {
@@ -17,10 +17,12 @@ import {
 import { end } from './end.js';
 import { advance, afterDelay, giveUp, tryFolderAgain } from './next.js';
 import { undoSaves } from './not-resumed.js';
+import { settleLoading } from './loading.js';
 import type { Policy } from './policy.js';
 import { chooseRollback, type RollbackChoice } from './rollback-choice.js';
-import type { FailureRecord, Ledger, Next, Poisoned, State } from './state.js';
+import type { FailureRecord, Ledger, Next, Poisoned, State, Suspect } from './state.js';
 import type { Step } from './step.js';
+import { suspicion, withSuspects } from './suspicion.js';
 
 type Inspecting = Extract<State, { name: 'inspecting' }>;
 type Inspected = Extract<Event, { type: 'inspected' }>;
@@ -77,9 +79,10 @@ function conclude(ledger: Ledger, event: Inspected): Step {
   return { state, effects: [...proven, ...effects] };
 }
 
-function judgeFailure(policy: Policy, before: Ledger, failure: FailureRecord, event: Inspected): Step {
+function judgeFailure(policy: Policy, before: Ledger, failed: FailureRecord, event: Inspected): Step {
+  const failure = settleLoading(failed, event);
   const further = noteCheckpoints(before, sound(event.checkpoints, failure));
-  const { ledger, verdict } = decide(policy, further, failure, event);
+  const { ledger, verdict } = decide(policy, further, failure, event, event.veto);
   if (verdict.type === 'give-up') {
     const { state, effects } = failure.missed
       ? undoSaves(policy, ledger, failure.missed, event, verdict.words)
@@ -87,8 +90,19 @@ function judgeFailure(policy: Policy, before: Ledger, failure: FailureRecord, ev
     return { state, effects: [...taint(event.checkpoints, failure), ...effects] };
   }
   const delayMs = backoffMs(policy.backoff, ledger.backoffs, event.jitter);
+  const suspect = suspicion(policy, ledger, failure);
   const next = { ...countRetry(ledger, verdict), backoffs: ledger.backoffs + 1 };
-  return goOn(policy, next, event, afterDelay(delayMs, failure.kind));
+  const after = afterDelay(delayMs, failure.kind);
+  return goOn(policy, suspect ? doubt(policy, next, event, suspect) : next, event, after);
+}
+
+/** The ledger with a suspect more, if that is what would be resumed from, and something else is left. */
+function doubt(policy: Policy, ledger: Ledger, event: Inspected, suspect: Suspect): Ledger {
+  const target = targetOf(choose(policy, ledger, event));
+  if (!target || !isSameCheckpoint(target, suspect)) return ledger;
+  const doubting = { ...ledger, suspects: [...(ledger.suspects ?? []), suspect] };
+  const choice = choose(policy, doubting, event);
+  return choice.type === 'roll-back' && choice.target ? doubting : ledger;
 }
 
 function decide(
@@ -96,9 +110,10 @@ function decide(
   before: Ledger,
   failure: FailureRecord,
   now: Instant,
+  veto?: string,
 ): { ledger: Ledger; verdict: Verdict } {
   const counted = noteFailure(before, failure, now);
-  const verdict = judge(policy, counted, failure, now);
+  const verdict = judge(policy, counted, failure, now, veto);
   const action = verdict.type === 'give-up' ? `gave up: ${verdict.words}` : verdict.words;
   return { ledger: amendFailure(counted, { action }), verdict };
 }
@@ -135,19 +150,14 @@ function taint(checkpoints: readonly CheckpointFact[], failure: Poisoned | undef
 /** Puts the folder in order if need be, then goes on with `next`. */
 function goOn(policy: Policy, ledger: Ledger, event: Inspected, next: Next): Step {
   const charge = openCharge(ledger);
-  const step = putInOrder(policy, ledger, event, next, charge?.badStep);
+  const step = putInOrder(policy, ledger, event, next);
   return { state: step.state, effects: [...taint(event.checkpoints, charge), ...step.effects] };
 }
 
-function putInOrder(
-  policy: Policy,
-  ledger: Ledger,
-  event: Inspected,
-  next: Next,
-  beforeStep: number | undefined,
-): Step {
-  const choice = chooseRollback({
-    checkpoints: event.checkpoints,
+function choose(policy: Policy, ledger: Ledger, event: Inspected): RollbackChoice {
+  const beforeStep = openCharge(ledger)?.badStep;
+  return chooseRollback({
+    checkpoints: withSuspects(event.checkpoints, ledger.suspects),
     guessed: event.guessed,
     rollbackEnabled: policy.rollbackEnabled,
     allowScratch: policy.allowScratch,
@@ -156,6 +166,11 @@ function putInOrder(
     ...(beforeStep !== undefined && { beforeStep }),
     ...(event.disorder !== undefined && { disorder: event.disorder }),
   });
+}
+
+function putInOrder(policy: Policy, ledger: Ledger, event: Inspected, next: Next): Step {
+  const choice = choose(policy, ledger, event);
+  const beforeStep = openCharge(ledger)?.badStep;
   switch (choice.type) {
     case 'stuck':
       return giveUp(ledger, choice.reason, event);
@@ -165,7 +180,9 @@ function putInOrder(
       const told: Effect[] = choice.note === undefined ? [] : [{ type: 'tell', text: choice.note }];
       return { state, effects: [...told, ...effects] };
     }
-    case 'roll-back':
+    case 'roll-back': {
+      const seen = withSuspects(event.checkpoints, ledger.suspects);
+      const deeper = seen.some(({ id, standing }) => standing === 'suspect' && choice.moves.includes(id));
       return {
         state: {
           name: 'rolling-back',
@@ -173,6 +190,7 @@ function putInOrder(
           reason: choice.reason,
           ledger: withHints(ledger, choice, beforeStep),
           ...(choice.target && { target: choice.target }),
+          ...(deeper && { deeper }),
         },
         effects: [
           {
@@ -183,17 +201,21 @@ function putInOrder(
           },
         ],
       };
+    }
   }
 }
 
 /** After a numeric failure a script may want to skip the data that led to it. */
 function withHints(ledger: Ledger, choice: RollbackChoice, failStep: number | undefined): Ledger {
   if (failStep === undefined) return ledger;
-  const target =
-    choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;
+  const target = targetOf(choice);
   const from = target?.step ?? target?.number;
   return {
     ...ledger,
     hints: { failStep, skipToStep: failStep, ...(from !== undefined && { skipFromStep: from }) },
   };
 }
+
+/** What the next attempt resumes from. */
+const targetOf = (choice: RollbackChoice): CheckpointFact | undefined =>
+  choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;

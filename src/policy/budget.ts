@@ -12,15 +12,26 @@ export type Verdict =
 
 /**
  * Decides whether a failure is retried. The ledger already counts it, and was refilled if the attempt got further.
+ * @param veto a hook of the user's says that it is permanent, in words
  */
-export function judge(policy: Policy, ledger: Ledger, failure: FailureRecord, now: Instant): Verdict {
+export function judge(
+  policy: Policy,
+  ledger: Ledger,
+  failure: FailureRecord,
+  now: Instant,
+  veto?: string,
+): Verdict {
+  if (veto !== undefined) return giveUp(veto);
   if (failure.ruled === 'fail') return giveUp('a rule of the configuration says so');
   if (policy.maxTotalRetries !== undefined && ledger.totalRetries >= policy.maxTotalRetries) {
     return giveUp(`all ${policy.maxTotalRetries} retries of maxTotalRetries are used`);
   }
   if (failure.ruled === 'ignore') return free('a rule of the configuration makes it free');
-  if (isPermanent(failure, ledger))
-    return giveUp('no attempt has got past it: a retry would end the same way');
+  if (failure.loading === 'unreadable' && ledger.suspects?.some(({ by }) => by === 'loader'))
+    return giveUp(
+      'a second checkpoint cannot be loaded though its bytes are good: it is the program that fails',
+    );
+  if (isPermanent(failure, ledger)) return giveUp(permanentWords(failure, ledger));
   if (failure.kind === 'not-resumed' && failure.ruled === undefined) {
     return giveUp(
       'the training does not resume from its checkpoint: a retry would begin at the beginning again',
@@ -28,7 +39,7 @@ export function judge(policy: Policy, ledger: Ledger, failure: FailureRecord, no
   }
   const repeat = repeats(policy, ledger, failure);
   if (repeat) return repeat;
-  if (isOutage(failure.kind, ledger.timing.everProgressed) && withinOutage(policy, ledger, now)) {
+  if (isOutage(failure, ledger.timing.everProgressed) && withinOutage(policy, ledger, now)) {
     return free(
       `an outage of ${failure.kind} is waited out for ${formatDuration(policy.outageWindowMs)} at most`,
     );
@@ -53,7 +64,15 @@ const free = (why: string): Verdict => ({ type: 'retry', paid: false, words: `fr
 /** A command that cannot be run, an import that fails: nothing but a person changes that, unless it has worked before. */
 function isPermanent(failure: FailureRecord, ledger: Ledger): boolean {
   const permanent = failure.kind === 'command' || failure.kind === 'config' || failure.kind === 'code';
-  return permanent && !ledger.timing.everProgressed && failure.ruled === undefined;
+  if (failure.ruled !== undefined) return false;
+  return failure.loading === 'misfit' || (permanent && !ledger.timing.everProgressed);
+}
+
+function permanentWords({ loading, kind }: FailureRecord, { codeChanged }: Ledger): string {
+  const changed = codeChanged === undefined ? '' : ` (${codeChanged})`;
+  if (loading === 'misfit')
+    return `the program and its checkpoint do not fit together${changed}: a retry would end the same way, and an older checkpoint too`;
+  return `no attempt has got past this failure of ${kind}: a retry would end the same way`;
 }
 
 /** The same exception at the same step, again and again: a bug, not bad luck. */
@@ -62,7 +81,8 @@ function repeats(policy: Policy, ledger: Ledger, failure: FailureRecord): Verdic
   const { repeat } = ledger;
   if (failure.ruled !== undefined) return undefined;
   if (limit === undefined || repeat?.step === undefined || repeat.count < limit) return undefined;
-  if (failure.kind !== 'exception' && failure.kind !== 'gpu-memory') return undefined;
+  // a fault of native code repeats like an exception does; who is killed from outside has no fingerprint
+  if (!['exception', 'gpu-memory', 'killed'].includes(failure.kind)) return undefined;
   return giveUp(
     `the same failure at step ${formatCount(repeat.step)} ${repeat.count} times: it is deterministic, a restart does not cure it`,
   );

@@ -47,3 +47,9 @@ export const nextSaveBytes = (checkpoints: readonly CheckpointFact[]): number | 
 /** Room that the next save needs besides, bytes; undefined: nobody knows, or none, since it is written over the last one. */
 export const roomToSave = (checkpoints: readonly CheckpointFact[]): number | undefined =>
   nextSaveBytes(checkpoints.filter(({ inPlace }) => inPlace !== true));
+
+/** Whether two facts speak of the same checkpoint: a spare that was put back has another id, and its time to the microsecond. */
+export const isSameCheckpoint = (
+  a: Pick<CheckpointFact, 'path' | 'modifiedAt'>,
+  b: Pick<CheckpointFact, 'path' | 'modifiedAt'>,
+): boolean => a.path === b.path && Math.abs(a.modifiedAt - b.modifiedAt) < 1;

@@ -8,21 +8,24 @@ export interface SkipHints {
   readonly skipToStep?: number;
 }
 
-/** How the folder gets back to what it was before deeper rollbacks. */
+/** How the folder gets back to what it was before rollbacks that went deeper than damage called for. */
 export interface UndoOrder {
-  /** Their transactions, newest first. */
-  readonly transactions: readonly string[];
-  /** What was saved since, newest first: it goes into quarantine, since it may bear the same names. */
-  readonly aside: readonly string[];
-  /** The checkpoint that stays the newest until then. */
+  /** Newest first. What was saved since goes into quarantine before each, since it may bear the same names. */
+  readonly transactions: readonly DeeperRollback[];
+}
+
+/** A rollback past a checkpoint that was only suspect. */
+export interface DeeperRollback {
+  readonly tx: string;
+  /** Path of the checkpoint that was gone back to; undefined: none was left. */
   readonly target?: string;
 }
 
 /** What the supervisor does once the state that asked for it is saved. Plain data. */
 export type Effect =
   /**
-   * Look at the checkpoint folder; no process of the run is alive. `reread`: read this one's bytes again. Answered by
-   * inspected or inspection-failed.
+   * Look at the checkpoint folder; no process of the run is alive. `reread`: read the bytes of the one with this path
+   * again. Answered by inspected or inspection-failed.
    */
   | { readonly type: 'inspect'; readonly reread?: string }
   /** Move these (newest first) into quarantine. Answered by rolled-back or rollback-failed. */

@@ -1,4 +1,3 @@
-import type { FailureKind } from '../failure/types.js';
 import type { Instant } from '../progress/types.js';
 import { type CheckpointFact, isFurther, isUsable } from './checkpoint.js';
 import type { ProgressSummary } from './event.js';
@@ -39,6 +38,7 @@ export function startAfresh(ledger: Ledger, at: number): Ledger {
     tally: { ...newLedger().tally, startedAt: at },
     ...(ledger.lastLaunched !== undefined && { lastLaunched: ledger.lastLaunched }),
     ...(ledger.poisoned && { poisoned: ledger.poisoned }),
+    ...(ledger.code && { code: ledger.code }),
   };
 }
 
@@ -59,9 +59,11 @@ export function noteCheckpoints(ledger: Ledger, checkpoints: readonly Checkpoint
 
 /** Proven progress: the row of failures is over, and so are its backoff, its outage and its repeats. */
 function refill(ledger: Ledger): Ledger {
-  const { outageSince: _outage, repeat: _repeat, ...rest } = ledger;
+  const { outageSince: _outage, repeat: _repeat, suspects: _right, deeper: _done, hints, ...rest } = ledger;
+  const past = (rest.furthest?.step ?? 0) > (hints?.failStep ?? Number.POSITIVE_INFINITY);
   return {
     ...rest,
+    ...(hints && !past && { hints }),
     retriesUsed: 0,
     backoffs: 0,
     lastRecovery: ledger.totalFailures > 0 ? 'success' : ledger.lastRecovery,
@@ -84,7 +86,7 @@ export function noteFailure(ledger: Ledger, failure: FailureRecord, now: Instant
           count: same ? last.count + 1 : 1,
           ...(failure.step !== undefined && { step: failure.step }),
         };
-  const outage = isOutage(failure.kind, ledger.timing.everProgressed);
+  const outage = isOutage(failure, ledger.timing.everProgressed);
   return {
     ...rest,
     totalFailures: ledger.totalFailures + 1,
@@ -98,7 +100,11 @@ export function noteFailure(ledger: Ledger, failure: FailureRecord, now: Instant
  * Failures of the surroundings, which pass: they do not use the budget within the outage window. What cannot be run or
  * imported belongs to them once an attempt has shown that it can (a file system that is away looks like that).
  */
-export function isOutage(kind: FailureKind, everProgressed: boolean): boolean {
+export function isOutage(
+  { kind, loading }: Pick<FailureRecord, 'kind' | 'loading'>,
+  everProgressed: boolean,
+): boolean {
+  if (loading === 'misfit') return false;
   if (kind === 'command' || kind === 'config' || kind === 'code') return everProgressed;
   return kind === 'storage' || kind === 'network' || kind === 'gpu' || kind === 'host-memory';
 }

@@ -30,6 +30,7 @@ export function launch(ledger: Ledger, resume: CheckpointFact | undefined, now: 
         ...(resume && { resume: { path: resume.path, ...(step !== undefined && { step }) } }),
         ...(last && { lastFailure: last.kind }),
         ...(ledger.hints && { hints: ledger.hints }),
+        ...(ledger.env && { env: ledger.env }),
       },
     ],
   };
@@ -74,7 +75,13 @@ export function rolledBack(
     quarantined: [...(openFailure(state.ledger)?.quarantined ?? []), ...event.quarantined],
   });
   if (stop !== undefined) return endedByRequest(ledger, stop, event.at);
-  return advance(ledger, next, target, event);
+  const { tx, veto } = event;
+  const noted =
+    state.deeper && tx !== undefined
+      ? { ...ledger, deeper: [...(ledger.deeper ?? []), { tx, ...(target && { target: target.path }) }] }
+      : ledger;
+  if (veto !== undefined && next.type !== 'give-up') return giveUp(noted, veto, event);
+  return advance(noted, next, target, event);
 }
 
 /** The disk would not do it. What was begun is finished forward at the next try; until then nothing is launched. */
@@ -87,6 +94,7 @@ export function rollbackFailed(
   // nothing is launched after it: the next start of the run finishes it
   if (state.next.type === 'give-up')
     return giveUp(state.ledger, `${state.next.why}; and the rollback failed: ${event.reason}`, event);
+  if (event.permanent) return giveUp(state.ledger, event.reason, event);
   return tryFolderAgain(policy, state.ledger, `the rollback failed: ${event.reason}`, event, 0.5);
 }
 
@@ -106,23 +114,24 @@ export function tryFolderAgain(
   return advance(counted, { type: 'back-off', delayMs }, undefined, now);
 }
 
-/** Ends the run as failed, and says so of the failure that led there. */
+/** Ends the run as failed, and says so of the failure that led there; what deeper rollbacks moved is put back first. */
 export function giveUp(ledger: Ledger, why: string, now: Instant): Step {
-  return end(amendFailure(ledger, { action: `gave up: ${why}` }), {
-    outcome: 'failed',
-    reason: `gave up: ${why}`,
-    at: now.at,
-  });
+  const noted = amendFailure(ledger, { action: `gave up: ${why}` });
+  const { deeper, ...rest } = noted;
+  if (!deeper || deeper.length === 0) return failed(noted, why, now);
+  const order = { transactions: deeper.toReversed() };
+  return { state: { name: 'putting-back', why, order, ledger: rest }, effects: [{ type: 'undo', ...order }] };
 }
+
+const failed = (ledger: Ledger, why: string, now: Instant): Step =>
+  end(ledger, { outcome: 'failed', reason: `gave up: ${why}`, at: now.at });
 
 /** What follows a delay: zero means at once, by way of a look at the host. */
 export const afterDelay = (delayMs: number, after: FailureKind): Next =>
   delayMs > 0 ? { type: 'back-off', delayMs } : { type: 'check-host', after };
 
-/** What deeper rollbacks had moved is where it was, or nearly: now the run ends. */
-export function undone(
+/** What deeper rollbacks had moved is where it was, or as nearly as can be: now the run ends. */
+export const undone = (
   { ledger, why }: Extract<State, { name: 'putting-back' }>,
-  event: Extract<Event, { type: 'undone' }>,
-): Step {
-  return giveUp(ledger, event.left === undefined ? why : `${why}; and ${event.left}`, event);
-}
+  { left, at, mono }: Extract<Event, { type: 'undone' }>,
+): Step => failed(ledger, left === undefined ? why : `${why}; and ${left}`, { at, mono });

@@ -1,4 +1,4 @@
-import { type CheckpointFact, isUsable } from './checkpoint.js';
+import { type CheckpointFact, isSameCheckpoint, isUsable } from './checkpoint.js';
 import type { Event } from './event.js';
 import { giveUp } from './next.js';
 import type { Policy } from './policy.js';
@@ -46,7 +46,7 @@ export function putBack(question: {
   const { checkpoints, guessed, rollbackEnabled, from } = question;
   if (!rollbackEnabled) return undefined;
   const live = checkpoints.filter((checkpoint) => !checkpoint.spare);
-  const untouched = live.find((one) => one.path === from.path && isSameTime(one, from));
+  const untouched = live.find((one) => isSameCheckpoint(one, from));
   const target =
     untouched ?? checkpoints.findLast((one) => one.spare && one.step === from.step && isUsable(one.standing));
   if (!target) return undefined;
@@ -56,7 +56,3 @@ export function putBack(question: {
     .reverse();
   return untouched && moves.length === 0 ? undefined : { target, moves };
 }
-
-/** A spare that was put back is known by another id, and its time to the microsecond. */
-const isSameTime = (a: CheckpointFact, b: CheckpointFact): boolean =>
-  Math.abs(a.modifiedAt - b.modifiedAt) < 1;

@@ -1,7 +1,7 @@
 import type { CodeFacts, Exit, Failure, FailureKind, StackSummary } from '../failure/types.js';
 import type { HealthFinding, Instant, TimingHistory } from '../progress/types.js';
 import type { CheckpointFact } from './checkpoint.js';
-import type { SkipHints, UndoOrder } from './effect.js';
+import type { DeeperRollback, SkipHints, UndoOrder } from './effect.js';
 import type { ProgressSummary, StopSource } from './event.js';
 
 /** One failure and what was done about it; the newest 50 are kept in the state, all in the journal. */
@@ -86,9 +86,23 @@ export interface Ledger {
   readonly lastRecovery: 'success' | 'failed' | null;
   readonly lastAttempt?: ProgressSummary;
   readonly hints?: SkipHints;
-  /** What the newest attempt is run from, once that was found out. */
-  readonly code?: CodeFacts;
+  /** What the newest attempt of which that was found out is run from. */
+  readonly code?: CodeFacts & { readonly attempt: number };
+  /** How that differs from the attempt before it, in words: `the code changed between attempts 2 and 3: …`. */
+  readonly codeChanged?: string;
+  /** Checkpoints that attempts failed soon after resuming from; forgotten when the run gets further. */
+  readonly suspects?: readonly Suspect[];
+  /** Rollbacks past suspects, oldest first: undone if the run is given up before it gets further. */
+  readonly deeper?: readonly DeeperRollback[];
+  /** What attempts are told besides, since the host asked for it: another MASTER_PORT. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly tally: Tally;
+}
+
+/** A checkpoint that is good as far as its bytes tell, and that training fails after. */
+export interface Suspect extends Pick<CheckpointFact, 'path' | 'modifiedAt'> {
+  /** Its loader could not read it, or training failed soon after it. */
+  readonly by: 'loader' | 'training';
 }
 
 export type StopCause =
@@ -139,6 +153,8 @@ export type State = { readonly ledger: Ledger } & (
       readonly next: Next;
       readonly target?: CheckpointFact;
       readonly reason: string;
+      /** It goes past a checkpoint that is only suspect. */
+      readonly deeper?: true;
       readonly stop?: StopSource;
     }
   /** The run is given up, and what only deeper rollbacks moved is put back first. */

@@ -14,7 +14,7 @@ import {
 import { giveUp, launch, rolledBack, rollbackFailed, undone } from './next.js';
 import { noteCode } from './code.js';
 import type { Policy } from './policy.js';
-import type { State, StopCause } from './state.js';
+import type { Ledger, State, StopCause } from './state.js';
 import type { Step } from './step.js';
 import { adoptAgain, beginStop, hurryStop, stopInspecting, watchWorker } from './stop.js';
 
@@ -43,7 +43,7 @@ export function transition(policy: Policy, state: State, event: Event): Step {
     case 'undone':
       return state.name === 'putting-back' ? undone(state, event) : stay(state);
     case 'code-noted':
-      return stay(noteCode(state, event));
+      return noteCode(state, event);
     case 'backoff-elapsed':
       if (state.name !== 'backing-off') return stay(state);
       return {
@@ -51,7 +51,9 @@ export function transition(policy: Policy, state: State, event: Event): Step {
         effects: [{ type: 'inspect' }],
       };
     case 'host-ready':
-      return state.name === 'waiting' ? launch(state.ledger, state.resume, event) : stay(state);
+      return state.name === 'waiting'
+        ? launch(withEnv(state.ledger, event), state.resume, event)
+        : stay(state);
     case 'host-not-ready':
       return onHostNotReady(policy, state, event);
     case 'launched':
@@ -181,12 +183,16 @@ function onCheckpoint(
   return waitedFor ? beginStop(policy, noted, 'request', event) : stay(noted);
 }
 
+const withEnv = (ledger: Ledger, { env }: Extract<Event, { type: 'host-ready' }>): Ledger =>
+  env ? { ...ledger, env: { ...ledger.env, ...env } } : ledger;
+
 function onHostNotReady(
   policy: Policy,
   state: State,
   event: Extract<Event, { type: 'host-not-ready' }>,
 ): Step {
   if (state.name !== 'waiting') return stay(state);
+  if (event.permanent) return giveUp(state.ledger, event.waitingFor, event);
   const waited = event.mono - state.since.mono;
   if (waited < policy.outageWindowMs) return stay({ ...state, waitingFor: event.waitingFor });
   return giveUp(state.ledger, `waited in vain for ${event.waitingFor}`, event);
@@ -199,8 +205,9 @@ function onStopRequested(
 ): Step {
   switch (state.name) {
     case 'ended':
-    // it is about to end as failed
+      return stay(state);
     case 'putting-back':
+      // it ends as soon as the folder is as it was
       return stay(state);
     case 'inspecting':
       return stopInspecting(state, event.by, event);

@@ -40,13 +40,18 @@ export async function startAttempt(loop: Loop, effect: Extract<Effect, { type: '
   const { parts } = loop;
   const fold = createProgressFold(loop);
   const attempt = prepareWatch(loop, fold, noOffsets);
+  // beside the launch, which nothing may hold up; a later edit is the next attempt's
+  const code = parts.codeFacts();
   const launched = await parts.engine.launch(parts.launchSpec(effect), attempt.events);
   if (!launched.ok) {
     loop.post(notStarted(launched.error.message, launched.error.code));
     return;
   }
   loop.post({ type: 'launched', pid: launched.value.pid });
-  await attempt.watch(launched.value);
+  const noted = code.then((facts) => {
+    if (facts) loop.post({ type: 'code-noted', attempt: effect.attempt, code: facts });
+  });
+  await attempt.watch(launched.value, noted);
 }
 
 /**
@@ -90,7 +95,7 @@ function prepareWatch(
   loop: Loop,
   fold: ProgressFold,
   from: LogOffsets,
-): { readonly events: WorkerEvents; watch(worker: Worker): Promise<void> } {
+): { readonly events: WorkerEvents; watch(worker: Worker, noted?: Promise<void>): Promise<void> } {
   const { parts } = loop;
   let watched: Watched | undefined;
   let orders: ((worker: Worker) => void)[] = [];
@@ -128,7 +133,7 @@ function prepareWatch(
       stuck: (pid, wchan) => loop.post({ type: 'stuck', pid, wchan }),
       notice: (text) => parts.notice(text),
     },
-    async watch(worker) {
+    async watch(worker, noted) {
       const checkpoints = watchCheckpoints(loop, {
         drain: () => worker.drain(),
         step: () => fold.progress.step,
@@ -141,6 +146,8 @@ function prepareWatch(
       orders = [];
       const exit = await worker.ended;
       attempt.close();
+      // what it was run from belongs to how it failed
+      await noted;
       const [tails, host] = await Promise.all([
         worker.tails(tailBytes).catch(without(loop, [])),
         worker.hostFacts().catch(without(loop, {})),

@@ -1,4 +1,4 @@
-import type { Effect } from '../policy/effect.js';
+import type { DeeperRollback, Effect } from '../policy/effect.js';
 import { unreachable } from '../util/unreachable.js';
 import { adoptAttempt, startAttempt } from './attempt-watch.js';
 import type { CheckpointStore } from './ports.js';
@@ -11,7 +11,7 @@ const checkHostEveryMs = 2000;
 export function performEffect(loop: Loop, effect: Effect): void {
   switch (effect.type) {
     case 'inspect':
-      loop.keep(inspect(loop));
+      loop.keep(inspect(loop, effect));
       return;
     case 'roll-back':
       loop.keep(rollBack(loop, effect));
@@ -49,19 +49,22 @@ export function performEffect(loop: Loop, effect: Effect): void {
       loop.parts.notice(effect.text);
       return;
     case 'finish':
+      loop.keep(endHook(loop));
       return;
     default:
       unreachable(effect);
   }
 }
 
-async function inspect(loop: Loop): Promise<void> {
+async function inspect(loop: Loop, { reread }: Extract<Effect, { type: 'inspect' }>): Promise<void> {
   const { store, clock, verifyBudgetMs } = loop.parts;
   const lastStep = loop.attempt?.progress.step;
   await loop.attempt?.settled();
   const jitter = clock.random();
+  const veto = await failureHook(loop);
   if (!store) {
-    loop.post({ type: 'inspected', checkpoints: [], guessed: false, jitter });
+    const vetoed = veto !== undefined && { veto };
+    loop.post({ type: 'inspected', checkpoints: [], guessed: false, jitter, ...vetoed });
     return;
   }
   if (loop.rollbackOpen) {
@@ -73,12 +76,17 @@ async function inspect(loop: Loop): Promise<void> {
     loop.rollbackOpen = false;
     for (const text of finished.value) loop.parts.notice(text);
   }
-  const found = await store.inspect({
-    live: false,
-    budgetMs: verifyBudgetMs,
-    signal: loop.over,
+  const look = {
+    ...{ live: false, budgetMs: verifyBudgetMs, signal: loop.over },
     ...(lastStep !== undefined && { step: lastStep }),
-  });
+  };
+  let found = await store.inspect(look);
+  const again = found.ok
+    ? found.value.checkpoints.find((one) => one.path === reread && !one.spare)
+    : undefined;
+  const vetted = again && (await store.vet(again.id));
+  // what is damaged is marked so by now
+  if (vetted?.ok && vetted.value !== undefined) found = await store.inspect(look);
   if (!found.ok) {
     loop.post({ type: 'inspection-failed', reason: found.error.message, jitter });
     return;
@@ -100,8 +108,18 @@ async function inspect(loop: Loop): Promise<void> {
   loop.post({
     ...{ type: 'inspected', checkpoints, guessed: store.guessed, jitter },
     ...(lacks !== undefined && { lacks }),
+    ...(veto !== undefined && { veto }),
+    ...(vetted?.ok && { resumedDamage: vetted.value ?? null }),
     ...(disorder !== undefined && { disorder }),
   });
+}
+
+/** @returns that the failure is permanent, in words, if the user's hook says so */
+async function failureHook(loop: Loop): Promise<string | undefined> {
+  const state = loop.state();
+  if (state.name !== 'inspecting' || state.after !== 'failure') return undefined;
+  const { attempt } = state.ledger;
+  return loop.parts.runHook('onFailure', { attempt, failure: state.failure }, loop.over);
 }
 
 /** What the last attempt saved faster than it could be copied, and what the next one may write over. */
@@ -120,6 +138,17 @@ async function rollBack(
     loop.post({ type: 'rollback-failed', reason: 'no checkpoint folder is known' });
     return;
   }
+  const { ledger } = loop.state();
+  const failure = ledger.failures.at(-1);
+  const context = {
+    ...{ attempt: ledger.attempt, rollback: { moves, reason, ...(target !== undefined && { target }) } },
+    ...(failure && { failure }),
+  };
+  const forbidden = await loop.parts.runHook('beforeRollback', context, loop.over);
+  if (forbidden !== undefined) {
+    loop.post({ type: 'rollback-failed', reason: forbidden, permanent: true });
+    return;
+  }
   const done = await store.rollback({ moves, reason, ...(target !== undefined && { target }) });
   if (!done.ok) {
     loop.rollbackOpen = true;
@@ -127,28 +156,48 @@ async function rollBack(
     return;
   }
   const { tx, moved } = done.value;
-  loop.post({ type: 'rolled-back', tx, quarantined: moved.map((move) => move.id) });
+  const veto = await loop.parts.runHook('afterRollback', context, loop.over);
+  loop.post({
+    ...{ type: 'rolled-back', tx, quarantined: moved.map((move) => move.id) },
+    ...(veto !== undefined && { veto }),
+  });
 }
 
-/** Puts back what deeper rollbacks moved; said, and no more, where that cannot be done. */
-async function undo(
-  loop: Loop,
-  { transactions, aside, target }: Extract<Effect, { type: 'undo' }>,
-): Promise<void> {
+/** Puts back what deeper rollbacks moved; where that cannot be done it is said, and the run ends all the same. */
+async function undo(loop: Loop, { transactions }: Extract<Effect, { type: 'undo' }>): Promise<void> {
   const { store } = loop.parts;
-  const left = (why: string): void =>
-    loop.post({ type: 'undone', left: `what rollbacks had moved could not be put back: ${why}` });
-  if (!store) return left('no checkpoint folder is known');
-  if (aside.length > 0) {
-    const reason = 'the run gives up, and what was moved before is put back';
-    const moved = await store.rollback({ moves: aside, reason, ...(target !== undefined && { target }) });
-    if (!moved.ok) return left(moved.error.message);
-  }
-  for (const tx of transactions) {
-    const back = await store.undo(tx);
-    if (!back.ok) return left(back.error.message);
+  for (const deeper of transactions) {
+    const left = store ? await undoOne(loop, store, deeper) : 'no checkpoint folder is known';
+    if (left === undefined) continue;
+    loop.post({
+      type: 'undone',
+      left: `what was moved for it could not be put back (it is in quarantine): ${left}`,
+    });
+    return;
   }
   loop.post({ type: 'undone' });
+}
+
+/** @returns why it is not undone, in words */
+async function undoOne(
+  loop: Loop,
+  store: CheckpointStore,
+  { tx, target: kept }: DeeperRollback,
+): Promise<string | undefined> {
+  const found = await store.inspect({ live: false, budgetMs: loop.parts.verifyBudgetMs, signal: loop.over });
+  if (!found.ok) return found.error.message;
+  // what was saved since may bear the names of what comes back
+  const live = found.value.checkpoints.filter(({ spare }) => !spare);
+  const at = live.findIndex((one) => one.path === kept);
+  const moves = live.slice(at + 1).map(({ id }) => id).reverse(); // prettier-ignore
+  if (moves.length > 0) {
+    const target = live[at]?.id;
+    const reason = 'the run gives up, and what it had gone back past is put back';
+    const moved = await store.rollback({ moves, reason, ...(target !== undefined && { target }) });
+    if (!moved.ok) return moved.error.message;
+  }
+  const back = await store.undo(tx);
+  return back.ok ? undefined : back.error.message;
 }
 
 async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host' }>): Promise<void> {
@@ -184,6 +233,16 @@ async function checkHost(loop: Loop, effect: Extract<Effect, { type: 'check-host
     }
     loop.keep(checkHost(loop, effect));
   });
+}
+
+/** The end is decided: what the hook says changes nothing any more. */
+async function endHook(loop: Loop): Promise<void> {
+  const state = loop.state();
+  if (state.name !== 'ended' || (state.outcome !== 'failed' && state.outcome !== 'completed')) return;
+  const { ledger, reason, outcome } = state;
+  const failure = outcome === 'failed' ? ledger.failures.at(-1) : undefined;
+  const context = { attempt: ledger.lastLaunched ?? 0, reason, ...(failure && { failure }) };
+  await loop.parts.runHook(outcome === 'failed' ? 'onGiveUp' : 'onComplete', context, loop.hurried);
 }
 
 async function mark(loop: Loop, { id, standing, why }: Extract<Effect, { type: 'mark' }>): Promise<void> {

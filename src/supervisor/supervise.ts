@@ -26,6 +26,8 @@ export interface Loop {
   rollbackOpen: boolean;
   /** Aborted when the run has ended: nobody waits for what is still being done. */
   readonly over: AbortSignal;
+  /** Aborted when a person does not want to wait for the end of an ended run either. */
+  readonly hurried: AbortSignal;
   /** Work under way that must be over before the run ends; a rejection is a bug and ends the run. */
   keep(work: Promise<void>): void;
   /** Calls back once, unless the run ends first. */
@@ -68,9 +70,9 @@ export function supervise(parts: Parts, initial: State): Supervisor {
   let saidMono = 0;
   const work = new Set<Promise<void>>();
   const timers = new Set<() => void>();
-  let hurryEnd: () => void = () => undefined;
+  const hurry = new AbortController();
   const hurried = new Promise<void>((resolve) => {
-    hurryEnd = resolve;
+    hurry.signal.addEventListener('abort', () => resolve());
   });
   let broken = false;
   let failWith: (bug: unknown) => void = () => undefined;
@@ -90,6 +92,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
     attempt: undefined,
     rollbackOpen: false,
     over: over.signal,
+    hurried: hurry.signal,
     keep(promise) {
       work.add(promise);
       promise.then(() => work.delete(promise), failWith);
@@ -218,7 +221,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
   ended.then(settle, settle);
 
   function requestStop(by: StopSource): void {
-    if (state.name === 'ended') hurryEnd();
+    if (state.name === 'ended') hurry.abort();
     // a request may be made twice by mistake; only a second signal means now
     if (stopAsked && by !== 'warning' && by !== 'request') loop.post({ type: 'stop-forced' });
     else loop.post({ type: 'stop-requested', by });

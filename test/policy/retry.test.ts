@@ -71,7 +71,9 @@ describe('a run that ends well', () => {
       advice: 'use a smaller batch',
       evidence: [],
       exit: killedBy('SIGKILL', 9),
+      confidence: 0.9,
       step: 50,
+      trainMs: 50_000,
       action: 'free retry: an outage of host-memory is waited out for 2h 00m at most',
       quarantined: ['checkpoint-50'],
       rolledBackTo: { id: 'checkpoint-40', step: 40 },
@@ -329,9 +331,18 @@ describe('stop on repeat', () => {
   survives('for different failures', (n) => ({ failure: exception(`at ${n}`), summary: steps(1, 10) }));
   survives('for what nothing identifies', () => ({ failure: exception(), summary: steps(1, 10) }));
   survives('for a kill from outside', () => ({
-    failure: failure('killed', { fingerprint: 'SIGKILL' }),
+    // nothing identifies it: see fromExit
+    failure: failure('killed'),
     summary: steps(1, 10),
   }));
+
+  it('a fault of native code repeats like an exception', () => {
+    const sim = simulate({ maxRetries: 10 });
+    sim.start();
+    const segfault = failure('killed', { fingerprint: 'signal:SIGSEGV' });
+    for (let n = 0; n < 3; n++) sim.exit({ failure: segfault, summary: steps(1, 17) });
+    assert.match(sim.ended().reason, /same failure at step 17 3 times/);
+  });
 
   it('not when it got further in between', () => {
     const further = simulate({ maxRetries: 10 });

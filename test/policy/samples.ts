@@ -111,7 +111,7 @@ export const states: Record<Variant, State> = {
   'putting-back': {
     name: 'putting-back',
     why: 'enough',
-    order: { transactions: ['tx-1'], aside: [] },
+    order: { transactions: [{ tx: 'tx-1' }] },
     ledger: failed,
   },
   'backing-off': { name: 'backing-off', delayMs: 10_000, until: now, ledger: failed },

@@ -25,6 +25,10 @@ export interface Simulation {
   /** What the host is short of. */
   waitingFor: string | undefined;
   jitter: number;
+  /** What the user's hook says of the next failures. */
+  veto: string | undefined;
+  /** What reading a checkpoint's bytes again finds: damage, null for none, undefined where that cannot be done. */
+  damaged: (path: string) => string | null | undefined;
   readonly journal: Event[];
   readonly effects: Effect[];
   readonly launches: Launch[];
@@ -62,6 +66,9 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
   let held: Effect[] = [];
   const holding = new Set<Effect['type']>();
 
+  /** What each rollback moved, by its transaction. */
+  const moved = new Map<string, CheckpointFact[]>();
+
   const answer = (effect: Effect): void => {
     if (holding.has(effect.type)) {
       held.push(effect);
@@ -70,22 +77,44 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
     switch (effect.type) {
       case 'inspect':
         if (sim.folderError === undefined) {
-          const { guessed, jitter } = sim;
-          sim.post({ type: 'inspected', checkpoints: [...sim.folder], guessed, jitter });
+          const { guessed, jitter, veto } = sim;
+          const reread = effect.reread === undefined ? undefined : sim.damaged(effect.reread);
+          sim.post({
+            ...{ type: 'inspected', checkpoints: [...sim.folder], guessed, jitter },
+            ...(veto !== undefined && { veto }),
+            ...(reread !== undefined && { resumedDamage: reread }),
+          });
         } else {
           sim.post({ type: 'inspection-failed', reason: sim.folderError, jitter: sim.jitter });
         }
         return;
-      case 'roll-back':
+      case 'roll-back': {
+        const before = sim.folder;
         if (sim.rollbackError !== undefined) {
           sim.post({ type: 'rollback-failed', reason: sim.rollbackError });
           return;
         }
-        sim.folder = sim.folder
+        const quarantine = (ids: readonly string[]): string => {
+          const tx = `tx-${moved.size + 1}`;
+          moved.set(
+            tx,
+            before.filter(({ id }) => ids.includes(id)),
+          );
+          return tx;
+        };
+        sim.folder = before
           .filter(({ id }) => !effect.moves.includes(id))
           .map((one) => (one.id === effect.target ? putBack(one) : one));
         sim.quarantined.push(...effect.moves);
-        sim.post({ type: 'rolled-back', quarantined: effect.moves, tx: 'tx' });
+        sim.post({ type: 'rolled-back', quarantined: effect.moves, tx: quarantine(effect.moves) });
+        return;
+      }
+      case 'undo':
+        for (const { tx, target } of effect.transactions) {
+          const at = sim.folder.findIndex(({ path: place }) => place === target);
+          sim.folder = [...sim.folder.slice(0, at + 1), ...(moved.get(tx) ?? [])];
+        }
+        sim.post({ type: 'undone' });
         return;
       case 'mark':
         sim.folder = sim.folder.map((c) => (c.id === effect.id ? { ...c, standing: effect.standing } : c));
@@ -115,6 +144,8 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
     rollbackError: undefined,
     waitingFor: undefined,
     jitter: 0,
+    veto: undefined,
+    damaged: () => null,
     journal: [],
     effects: [],
     launches: [],
