@@ -132,7 +132,7 @@ async function rollBack(
     allowScratch: false,
     everVerified: true,
     mayBeginAnew: false,
-    ...(beforeStep !== undefined && { beforeStep }),
+    ...(beforeStep !== undefined && { bad: { step: beforeStep } }),
     ...(disorder !== undefined && { disorder }),
   });
   const newest = checkpoints.at(-1);

@@ -1,6 +1,8 @@
 import type { Failure } from '../failure/types.js';
 import { exitStatus } from '../util/result.js';
+import type { HealthFinding } from '../progress/types.js';
 import { formatCount } from '../util/text.js';
+import { type Bad, badOf, badWords } from './bad.js';
 import { unreachable } from '../util/unreachable.js';
 import type { CheckpointFact } from './checkpoint.js';
 import { type Event, isPreemption, type StopSource } from './event.js';
@@ -63,7 +65,9 @@ function afterStop(
       if (finishedAnyway(event)) return inspectSuccess(ledger);
       return inspectFailure(ledger, event, failureOfStop(cause, event.stacks), { resume });
     case 'unhealthy':
-      return inspectFailure(ledger, event, failureOfStop(cause), { resume, badStep: cause.finding.step });
+      return inspectFailure(ledger, event, failureOfStop(cause), {
+        ...{ resume, bad: badOfFinding(cause.finding) },
+      });
     case 'not-resumed':
       return inspectFailure(ledger, event, failureOfStop(cause), { resume, missed: cause.from });
     default:
@@ -72,7 +76,7 @@ function afterStop(
 }
 
 function afterAsked(ledger: Ledger, by: StopSource, event: Exited): Step {
-  if (event.summary.badStep === undefined && finishedAnyway(event)) return inspectSuccess(ledger);
+  if (badOf(event.summary) === undefined && finishedAnyway(event)) return inspectSuccess(ledger);
   const noted = noteBadEnd(ledger, event);
   return isPreemption(by) ? endPreempted(noted, event) : endedByRequest(noted, by, event.at);
 }
@@ -88,11 +92,20 @@ function goOn(ledger: Ledger, event: Exited): Step {
 }
 
 /** What a training saved while it was bad must not be resumed from, also where it was stopped for another reason. */
-function noteBadEnd(ledger: Ledger, { summary: { badStep } }: Exited): Ledger {
-  if (badStep === undefined) return ledger;
-  const reason = `the training was bad from step ${formatCount(badStep)} on`;
-  return notePoison(ledger, { kind: 'numeric', reason, badStep });
+function noteBadEnd(ledger: Ledger, { summary }: Exited): Ledger {
+  const bad = badOf(summary);
+  if (!bad) return ledger;
+  const reason = `the training was bad from ${badWords(bad)} on`;
+  return notePoison(ledger, { kind: 'numeric', reason, ...fieldsOf(bad) });
 }
+
+const badOfFinding = ({ step, at }: HealthFinding): Bad | undefined =>
+  badOf({ ...(step !== undefined && { badStep: step }), ...(at !== undefined && { badAt: at }) });
+
+const fieldsOf = ({ step, at }: Bad): Pick<FailureRecord, 'badStep' | 'badAt'> => ({
+  ...(step !== undefined && { badStep: step }),
+  ...(at !== undefined && { badAt: at }),
+});
 
 /** Exit 0 after a stop request is the end of the training only if it reached its last step. */
 function finishedAnyway({ exit, summary }: Exited): boolean {
@@ -125,7 +138,7 @@ function inspectFailure(
   failure: Failure,
   known: {
     readonly resume: CheckpointFact | undefined;
-    readonly badStep?: number | undefined;
+    readonly bad?: Bad | undefined;
     readonly missed?: CheckpointFact;
   },
 ): Step {
@@ -134,7 +147,8 @@ function inspectFailure(
   const { lastStep: step, trainMs } = event.summary;
   // where it went bad is not known better than that it had at its last step
   const wentBad = ruled === 'rollback' || (kind === 'numeric' && ruled === undefined);
-  const bad = known.badStep ?? (wentBad ? (event.summary.badStep ?? step) : undefined);
+  const atLast = step === undefined ? undefined : { step };
+  const bad = known.bad ?? (wentBad ? (badOf(event.summary) ?? atLast) : undefined);
   const { code, codeChanged } = ledger;
   const record: FailureRecord = {
     ...{ attempt: ledger.attempt, at: event.at, kind, reason, evidence, confidence, exit: event.exit },
@@ -144,7 +158,7 @@ function inspectFailure(
     ...(signature !== undefined && { signature }),
     ...(loading !== undefined && { loading }),
     ...(step !== undefined && { step }),
-    ...(bad !== undefined && { badStep: bad }),
+    ...(bad && fieldsOf(bad)),
     ...(missed && { missed }),
     ...(ruled !== undefined && { ruled }),
     ...(resume && { resumedFrom: resume }),

@@ -1,5 +1,6 @@
 import type { Instant } from '../progress/types.js';
 import { backoffMs } from './backoff.js';
+import { badOf, isBefore } from './bad.js';
 import { judge, type Verdict } from './budget.js';
 import { type CheckpointFact, isSameCheckpoint, isUsable } from './checkpoint.js';
 import type { Effect } from './effect.js';
@@ -125,25 +126,21 @@ const countRetry = (ledger: Ledger, verdict: Extract<Verdict, { type: 'retry' }>
   retriesUsed: ledger.retriesUsed + (verdict.paid ? 1 : 0),
 });
 
-/** Where a checkpoint stands in the training; one of unknown step was not seen to be made by a bad one. */
-const stepOf = (checkpoint: CheckpointFact): number =>
-  checkpoint.step ?? checkpoint.number ?? Number.NEGATIVE_INFINITY;
-
-/** What was saved from a training that had gone bad is not getting further; without steps nobody knows what was. */
+/** What was saved from a training that had gone bad is not getting further; where nobody knows when it had, nothing is. */
 function sound(
   checkpoints: readonly CheckpointFact[],
   failure: Poisoned | undefined,
 ): readonly CheckpointFact[] {
-  const bad = failure?.badStep;
-  if (bad !== undefined) return checkpoints.filter((checkpoint) => stepOf(checkpoint) < bad);
+  const bad = badOf(failure);
+  if (bad) return checkpoints.filter((checkpoint) => isBefore(checkpoint, bad) !== false);
   return failure?.kind === 'numeric' || failure?.kind === 'not-resumed' ? [] : checkpoints;
 }
 
 function taint(checkpoints: readonly CheckpointFact[], failure: Poisoned | undefined): readonly Effect[] {
-  const bad = failure?.badStep;
-  if (bad === undefined) return [];
+  const bad = badOf(failure);
+  if (!bad) return [];
   return checkpoints
-    .filter((checkpoint) => stepOf(checkpoint) >= bad && checkpoint.standing !== 'tainted')
+    .filter((checkpoint) => isBefore(checkpoint, bad) === false && checkpoint.standing !== 'tainted')
     .map(({ id }) => ({ type: 'mark', id, standing: 'tainted', why: failure?.reason ?? '' }));
 }
 
@@ -155,7 +152,7 @@ function goOn(policy: Policy, ledger: Ledger, event: Inspected, next: Next): Ste
 }
 
 function choose(policy: Policy, ledger: Ledger, event: Inspected): RollbackChoice {
-  const beforeStep = openCharge(ledger)?.badStep;
+  const bad = badOf(openCharge(ledger));
   return chooseRollback({
     checkpoints: withSuspects(event.checkpoints, ledger.suspects),
     guessed: event.guessed,
@@ -163,19 +160,19 @@ function choose(policy: Policy, ledger: Ledger, event: Inspected): RollbackChoic
     allowScratch: policy.allowScratch,
     everVerified: ledger.everVerified,
     mayBeginAnew: ledger.mayBeginAnew ?? false,
-    ...(beforeStep !== undefined && { beforeStep }),
+    ...(bad && { bad }),
     ...(event.disorder !== undefined && { disorder: event.disorder }),
   });
 }
 
 function putInOrder(policy: Policy, ledger: Ledger, event: Inspected, next: Next): Step {
   const choice = choose(policy, ledger, event);
-  const beforeStep = openCharge(ledger)?.badStep;
+  const failStep = openCharge(ledger)?.badStep;
   switch (choice.type) {
     case 'stuck':
       return giveUp(ledger, choice.reason, event);
     case 'keep': {
-      const ordered = folderIsBack(noteTarget(withHints(ledger, choice, beforeStep), choice.resume));
+      const ordered = folderIsBack(noteTarget(withHints(ledger, choice, failStep), choice.resume));
       const { state, effects } = advance(ordered, next, choice.resume, event);
       const told: Effect[] = choice.note === undefined ? [] : [{ type: 'tell', text: choice.note }];
       return { state, effects: [...told, ...effects] };
@@ -188,7 +185,7 @@ function putInOrder(policy: Policy, ledger: Ledger, event: Inspected, next: Next
           name: 'rolling-back',
           next,
           reason: choice.reason,
-          ledger: withHints(ledger, choice, beforeStep),
+          ledger: withHints(ledger, choice, failStep),
           ...(choice.target && { target: choice.target }),
           ...(deeper && { deeper }),
         },

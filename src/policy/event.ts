@@ -12,6 +12,8 @@ export interface ProgressSummary {
   readonly loss?: number;
   /** The first step at which the training was seen to be unhealthy. */
   readonly badStep?: number;
+  /** When that was seen, ms since 1970. */
+  readonly badAt?: number;
   /** From launch to the first progress, ms. */
   readonly startMs?: number;
   /** From the first to the last progress, ms. */

@@ -123,8 +123,11 @@ export function amendFailure(ledger: Ledger, change: Partial<FailureRecord>): Le
 }
 
 /** The run ends although its training had gone bad: what that saved is remembered. */
-export const notePoison = (ledger: Ledger, { kind, reason, badStep }: Poisoned): Ledger =>
-  badStep === undefined ? ledger : { ...ledger, poisoned: { kind, reason, badStep } };
+export function notePoison(ledger: Ledger, { kind, reason, badStep, badAt }: Poisoned): Ledger {
+  if (badStep === undefined && badAt === undefined) return ledger;
+  const where = { ...(badStep !== undefined && { badStep }), ...(badAt !== undefined && { badAt }) };
+  return { ...ledger, poisoned: { kind, reason, ...where } };
+}
 
 /** What stands against the newest checkpoints: the open failure, or what was bad when the run was stopped. */
 export const openCharge = (ledger: Ledger): Poisoned | undefined => openFailure(ledger) ?? ledger.poisoned;

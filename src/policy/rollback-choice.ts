@@ -1,4 +1,4 @@
-import { formatCount } from '../util/text.js';
+import { type Bad, badWords, isBefore } from './bad.js';
 import { type CheckpointFact, isUsable } from './checkpoint.js';
 
 /** What is to be done with the checkpoint folder before the next attempt. */
@@ -24,8 +24,8 @@ export interface RollbackQuestion {
   readonly everVerified: boolean;
   /** An empty folder is no loss: the training had completed, or never was. */
   readonly mayBeginAnew: boolean;
-  /** After a numeric failure: only checkpoints before this step will do, safe ones first. */
-  readonly beforeStep?: number;
+  /** After a numeric failure: only checkpoints from before will do, safe ones first. */
+  readonly bad?: Bad;
   /** What the framework would stumble over though the checkpoints are good, in words: a pointer that names none. */
   readonly disorder?: string;
 }
@@ -61,19 +61,16 @@ export function chooseRollback(question: RollbackQuestion): RollbackChoice {
 }
 
 function findTarget(question: RollbackQuestion): CheckpointFact | undefined {
-  const { checkpoints, beforeStep } = question;
+  const { checkpoints, bad } = question;
   // one that is complete but could not be verified in time is not known to be bad
   const mayDo = (c: CheckpointFact): boolean => isUsable(c.standing) || c.standing === 'complete';
   const live = checkpoints.filter((checkpoint) => !checkpoint.spare);
   const newest = live.at(-1);
   const candidates = sparesCount(question, live) ? checkpoints : live;
-  if (beforeStep === undefined)
+  if (bad === undefined)
     // what was there and is not damaged stands as it is: who removed a newer one by hand meant it
     return newest && mayDo(newest) ? newest : candidates.findLast(mayDo);
-  const before = candidates.filter((checkpoint) => {
-    const step = checkpoint.step ?? checkpoint.number;
-    return step !== undefined && step < beforeStep;
-  });
+  const before = candidates.filter((checkpoint) => isBefore(checkpoint, bad) === true);
   return (
     before.findLast((checkpoint) => checkpoint.standing === 'safe') ??
     before.findLast((checkpoint) => checkpoint.standing === 'verified')
@@ -90,24 +87,24 @@ function describe(
   target: CheckpointFact | undefined,
 ): string {
   const newest = inTheWay[0];
-  if (question.beforeStep !== undefined) {
+  if (question.bad) {
     const aloud =
       target?.standing === 'verified'
         ? '; none before it is proven safe, so this is the newest verified one'
         : '';
-    return `the training was bad from step ${formatCount(question.beforeStep)} on${aloud}`;
+    return `the training was bad from ${badWords(question.bad)} on${aloud}`;
   }
   if (newest) return `${newest.id} is ${newest.standing}: ${newest.why}`;
   if (target?.spare) return `no checkpoint is left in the folder; ${target.id} was kept in the vault`;
   return question.disorder ?? '';
 }
 
-function nothingGood({ checkpoints, beforeStep }: RollbackQuestion): string {
+function nothingGood({ checkpoints, bad }: RollbackQuestion): string {
   const found =
     checkpoints.length === 0
       ? 'the checkpoint folder is empty, though this run had a verified checkpoint'
-      : beforeStep === undefined
+      : bad === undefined
         ? `none of the ${checkpoints.length} checkpoints there can be trusted`
-        : `no checkpoint from before step ${formatCount(beforeStep)} can be trusted`;
+        : `no checkpoint from before ${badWords(bad)} can be trusted`;
   return `${found}; nothing was moved. Put a good checkpoint back, or pass --allow-scratch to train from the beginning`;
 }

@@ -17,6 +17,8 @@ export interface FailureRecord {
   readonly exit: Exit;
   /** The first step at which the training was seen to be unhealthy (numeric). */
   readonly badStep?: number;
+  /** When its first bad numbers came, ms since 1970: for a training that names no steps. */
+  readonly badAt?: number;
   /** The attempt began anew instead of going on from this checkpoint. */
   readonly missed?: CheckpointFact;
   readonly ruled?: NonNullable<Failure['ruled']>;
@@ -50,7 +52,7 @@ export interface Tally {
 }
 
 /** From which step on a training was bad, as a failure says it too. */
-export type Poisoned = Pick<FailureRecord, 'kind' | 'reason' | 'badStep'>;
+export type Poisoned = Pick<FailureRecord, 'kind' | 'reason' | 'badStep' | 'badAt'>;
 
 /** What the run remembers from attempt to attempt. */
 export interface Ledger {

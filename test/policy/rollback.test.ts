@@ -137,6 +137,21 @@ describe('a training that goes bad', () => {
     assert.deepEqual([sim.launches[3].hints, sim.quarantined], [undefined, []]);
   });
 
+  it('without steps goes by the time of the first bad numbers', () => {
+    const sim = simulate();
+    sim.folder = [savedWithoutStep('a', 1000), savedWithoutStep('b', 2000), savedWithoutStep('c', 3000)];
+    sim.start();
+    sim.goBad({ kind: 'non-finite-loss', at: 2500, reason: 'the loss is NaN' }, stepless());
+    assert.equal(sim.launches[1]?.resume?.path, '/ckpts/b');
+    assert.deepEqual(sim.quarantined, ['c']);
+    const marks = sim.effects.flatMap((effect) => (effect.type === 'mark' ? [effect.id] : []));
+    assert.deepEqual(marks, ['c']);
+    assert.match(
+      sim.effects.find((e) => e.type === 'roll-back')?.reason ?? '',
+      /bad from 1970-01-01 00:00:02 UTC on/,
+    );
+  });
+
   it('keeps to the same choice when the folder is looked at again, also without rollback', () => {
     const sim = simulate({ rollbackEnabled: false });
     sim.start();
