@@ -37,6 +37,12 @@ export const planning = (command: Command): Command =>
     .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
     .option('--no-rollback', 'leave the checkpoint folder alone')
     .option('--vault <folder>', 'where quarantined checkpoints go')
+    .addOption(
+      repeatable(
+        '--notify <url or command>',
+        'whom to tell of the first failure, silence, giving up and the end (a webhook, or a command that reads JSON)',
+      ),
+    )
     .option(
       '--allow-scratch',
       'train from the beginning though there was a good checkpoint, and none is left',

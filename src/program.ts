@@ -132,6 +132,39 @@ export function buildProgram(done: (status: number) => void): Command {
     });
 
   planning(
+    verb(program, 'doctor', 'say what would fail before it does: the machine, the folders, the command')
+      .argument('[command...]', 'the training command, after -- (the configuration’s unless given)')
+      .passThroughOptions()
+      .option('--name <name>', "the run's name (the script's stem unless given)")
+      .option('--try [duration]', 'also run the command for a short time (60s) and look at what it prints', timeout), // prettier-ignore
+  )
+    .addHelpText(
+      'after',
+      '\nNothing is changed but for probes, which are removed. --try trains for real, into a scratch checkpoint folder\nwhere that is known, and stops as a run would. Exit 1 if something would fail; warnings fail nothing.',
+    )
+    .action(async (command: string[], options: import('./commands/doctor.js').DoctorOptions) => {
+      const { doctor } = await import('./commands/doctor.js');
+      done(await doctor(command, options));
+    });
+
+  verb(program, 'report', 'tell all of a run in Markdown: how it went, every failure, what was done, what is where')
+    .argument('[run]', 'the run (the one last at work unless given)')
+    .action(async (name: string | undefined, options: import('./commands/report.js').ReportOptions) => {
+      const { report } = await import('./commands/report.js');
+      done(await report(name, options));
+    });
+
+  verb(program, 'explain', 'say why a program failed, by its logs; also of programs that trainguard did not run')
+    .argument('<log...>', "its logs, e.g. stdout's and stderr's; - for stdin")
+    .option('--exit-code <n>', 'how it ended, where that is known', count)
+    .option('--signal <name>', 'the same: SIGKILL, or 9')
+    .addHelpText('after', '\nExit 0 whenever it could answer, also if it found no failure (--json: found).')
+    .action(async (logs: string[], options: import('./commands/explain.js').ExplainOptions) => {
+      const { explain } = await import('./commands/explain.js');
+      done(await explain(logs, options));
+    });
+
+  planning(
     verb(program, 'init', 'print a systemd user unit that keeps a run going (--systemd)')
       .argument('[command...]', 'the training command, after --')
       .passThroughOptions()

@@ -4,9 +4,11 @@ import { attemptFiles } from '../engines/local/attempt-files.js';
 import { attemptDirs } from '../engines/local/launch-record.js';
 import type { State } from '../policy/state.js';
 import { describePlace } from '../report/describe-run.js';
+import type { Incident } from '../report/incident.js';
 import type { Line, Tone } from '../report/narrate.js';
 import { type StateRecord, viewRun } from '../report/status-view.js';
 import { summarizeRun } from '../report/summary.js';
+import { newestIncident } from '../runs/incidents.js';
 import { readState, type Run } from '../runs/run-dir.js';
 import { SupervisorLogReader } from '../runs/supervisor-log-reader.js';
 import { lastLinesOffset } from '../util/os/last-lines.js';
@@ -62,7 +64,7 @@ export async function attach(name: string | undefined, options: AttachOptions): 
   };
 
   if (!first.value.active && record.ok && record.value?.state.name === 'ended') {
-    tellEnd(run, record.value, output, json);
+    await tellEnd(run, record.value, output, json);
     if (record.value.state.outcome !== 'completed') {
       const text = `trainguard resume ${callArguments(run.name, options)} goes on with it`;
       output.say([{ tone: 'detail', text }]);
@@ -72,7 +74,7 @@ export async function attach(name: string | undefined, options: AttachOptions): 
 
   const watched = await Promise.race([follow(run, output, json, left.signal), aborted(left.signal)]);
   if (watched === undefined) return detached();
-  if (watched.ok) tellEnd(run, watched.value, output, json);
+  if (watched.ok) await tellEnd(run, watched.value, output, json);
   const status = watched.ok ? watched.value.state.exitCode : refuse(watched.error, json);
   await output.finish(patienceMs);
   process.exit(status);
@@ -162,13 +164,20 @@ function show(output: Output, json: boolean, line: Line, at = new Date().toISOSt
   if (json) output.json({ type: 'said', at, ...line });
 }
 
-function tellEnd(run: Run, record: StateRecord | undefined, output: Output, json: boolean): void {
+async function tellEnd(
+  run: Run,
+  record: StateRecord | undefined,
+  output: Output,
+  json: boolean,
+): Promise<void> {
   if (record?.state.name !== 'ended') return;
   const { state } = record;
   output.say(summarizeRun(state, run.dir));
   if (!json) return;
   const { outcome, exitCode } = state;
-  output.json({ type: 'summary', outcome, exitCode, run: viewRun({ ...record, run: run.name }, false) });
+  const incident = await newestIncident<Incident>(run.paths.incidents);
+  const view = viewRun({ ...record, run: run.name }, false, { incident });
+  output.json({ type: 'summary', outcome, exitCode, run: view });
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

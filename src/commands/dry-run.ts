@@ -94,6 +94,10 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
     `up to ${maxRetries} retries in a row, waiting ${formatDuration(backoff.initialMs)} to ${formatDuration(backoff.maxMs)}; ` +
       `${stop.signal} and ${formatDuration(stop.graceMs)} to stop`,
   );
+  for (const { argv } of plan.preflight) say(`before a retry: ${maskArgv(argv).join(' ')}`);
+  for (const [name, hook] of Object.entries(plan.hooks)) say(`${name}: ${maskArgv(hook.argv).join(' ')}`);
+  const notified = plan.notify.map(({ shown }) => shown);
+  if (notified.length > 0) say(`would notify ${notified.join(', ')}`);
   const output = createOutput(options);
   output.say(lines);
   if (json) {
@@ -103,6 +107,7 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
       argv: maskArgv(argv),
       resume: resume ?? null,
       moves,
+      notify: notified,
       policy: plan.policy,
     });
   }

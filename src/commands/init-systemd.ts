@@ -119,6 +119,7 @@ function flagWords(flags: LaunchFlags): string[] {
   };
   return [
     ...(flags.checkpointDir ?? []).map((dir) => `--checkpoint-dir=${dir}`),
+    ...(flags.notify ?? []).map((target) => `--notify=${target}`),
     ...Object.entries(valued).flatMap(([flag, value]) => (value === undefined ? [] : [`${flag}=${value}`])),
     ...(flags.rollback === false ? ['--no-rollback'] : []),
     ...(flags.allowScratch ? ['--allow-scratch'] : []),

@@ -1,4 +1,5 @@
 import type { StateName } from '../policy/state.js';
+import type { Incident } from '../report/incident.js';
 import { type Line, narrate, type Telling } from '../report/narrate.js';
 import { attemptDirOf } from '../runs/run-dir.js';
 import type { Happening } from '../supervisor/parts.js';
@@ -22,6 +23,8 @@ export interface Audience {
   /** How far an earlier supervisor had shown the attempt that is taken over. */
   readonly shown: LogOffsets | undefined;
   log(line: Line): void;
+  /** Keeps the run's incidents. @returns the one that the happening changed, if it did */
+  note(happening: Happening): Incident | undefined;
 }
 
 /** Tells each happening: in words, as JSON, in the log, to whoever started us; and shows the attempt's output. */
@@ -33,7 +36,7 @@ export function createObserver(audience: Audience): (happening: Happening) => vo
     if (event.type === 'launched') echo.follow(attemptDirOf(runDir, attempt));
     if (event.type === 'adopted') echo.follow(attemptDirOf(runDir, attempt), audience.shown);
     if (event.type === 'exited') echo.attemptEnded();
-    const lines = narrate(telling, happening);
+    const lines = narrate(telling, happening, audience.note(happening));
     output.say(lines);
     for (const line of lines) audience.log(line);
     // whoever takes over an attempt has yet to find it

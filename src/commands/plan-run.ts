@@ -8,6 +8,7 @@ import { resolvePolicy, resolveSettings, type Settings } from '../config/resolve
 import { validRunName } from '../runs/run-name.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { nearest } from '../util/text.js';
+import { type NotifyTarget, notifyTarget } from './notify-target.js';
 import { planResume } from './resume-plan.js';
 import type { RunOptions } from './run.js';
 import type { CheckpointPlan, RunPlan } from './run-plan.js';
@@ -18,7 +19,7 @@ export async function planRun(command: readonly string[], options: RunOptions): 
   const cwd = process.cwd();
   const loaded = await loadConfig(seekerOf(options));
   if (!loaded.ok) return loaded;
-  const { config, file, notices } = loaded.value;
+  const { config, file, notices, patterns } = loaded.value;
   const settings = resolveSettings(config, options, {
     cwd,
     env: process.env,
@@ -44,6 +45,8 @@ export async function planRun(command: readonly string[], options: RunOptions): 
   if (!checkpoints.ok) return checkpoints;
   const aside = planAside(settings, checkpoints.value, cwd);
   if (!aside.ok) return aside;
+  const notify = planNotify(settings, options.notify !== undefined);
+  if (!notify.ok) return notify;
   return ok({
     argv: [program, ...words],
     cwd,
@@ -52,11 +55,16 @@ export async function planRun(command: readonly string[], options: RunOptions): 
     resume: resume.value,
     stdin: settings.stdin,
     logs: settings.logs,
+    preflight: settings.preflight,
+    hooks: settings.hooks,
+    notify: notify.value,
     ...(settings.checkpoints.settleMs !== undefined && { settleMs: settings.checkpoints.settleMs }),
     ...(aside.value && { aside: aside.value }),
     verify: settings.checkpoints.verify,
     keep: settings.checkpoints.keep,
     notices,
+    heartbeat: settings.heartbeat,
+    ...(patterns && { patterns }),
     ...(file !== undefined && { configFile: file }),
     ...(settings.name !== undefined && { name: settings.name }),
     ...(checkpoints.value && { checkpoints: checkpoints.value }),
@@ -110,6 +118,16 @@ function planAside(
     { checkpoints: dirs, vaults, stateDir: settings.stateDir, cwd },
   );
   return vetted.ok ? ok({ include, clean }) : vetted;
+}
+
+function planNotify(settings: Settings, byFlag: boolean): Result<readonly NotifyTarget[]> {
+  const targets: NotifyTarget[] = [];
+  for (const wish of settings.notify) {
+    const target = notifyTarget(wish, byFlag);
+    if (!target.ok) return target;
+    targets.push(target.value);
+  }
+  return ok(targets);
 }
 
 /** Whether `dir` is `folder` or lies below it, by name. */

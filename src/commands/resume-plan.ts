@@ -80,8 +80,15 @@ function checkPreset(preset: string | undefined, where: string, exit: number): R
   return fail(`${where} names no preset ${preset}${hint}; there are auto, ${layoutNames.join(', ')}`, exit);
 }
 
-/** Splits `--resume-args` into words as a shell would, quotes and backslashes honoured, nothing expanded. */
-export function splitWords(text: string): Result<string[]> {
+/**
+ * Splits a flag's text into words as a shell would, quotes and backslashes honoured, nothing expanded.
+ * @param where the flag, for whoever left a quote open
+ */
+export function splitWords(
+  text: string,
+  where = '--resume-args',
+  exit: number = exitStatus.usage,
+): Result<string[]> {
   const words: string[] = [];
   let word: string | undefined;
   let quote: string | undefined;
@@ -103,8 +110,7 @@ export function splitWords(text: string): Result<string[]> {
       word = (word ?? '') + char;
     }
   }
-  if (quote !== undefined)
-    return fail(`--resume-args has a quote (${quote}) that is never closed: ${text}`, exitStatus.usage);
+  if (quote !== undefined) return fail(`${where} has a quote (${quote}) that is never closed: ${text}`, exit);
   if (word !== undefined) words.push(word);
   return ok(words);
 }

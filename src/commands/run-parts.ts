@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createLocalEngine } from '../engines/local/engine.js';
 import { type LogsKeep as Keep, pruneLogs } from '../engines/local/log-prune.js';
-import { classify } from '../failure/classify.js';
 import type { Effect } from '../policy/effect.js';
+import type { FiledIncident } from '../report/incident.js';
 import { type RunSettings, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
-import { parseHeartbeats } from '../progress/heartbeat.js';
 import { MetricsFile } from '../runs/metrics.js';
 import { takeStopRequest } from '../runs/requests.js';
 import { attemptDirOf } from '../runs/run-dir.js';
@@ -15,11 +14,12 @@ import { bootId, mono } from '../util/os/boot.js';
 import { thisPlace } from '../util/os/lock-owner.js';
 import { maskArgv } from '../util/mask.js';
 import { ok, type Result } from '../util/result.js';
-import { checkHost } from './check-host.js';
+import { betweenAttempts } from './between-attempts.js';
 import { inheritanceOf, metricsToCut } from './inheritance.js';
 import { applyResume } from './resume.js';
 import { idlePreset, recipeFor, resumeAdvice } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
+import { readingOf } from './run-reading.js';
 import type { HeldRun } from './take-up.js';
 import { workerEnv } from './worker-env.js';
 
@@ -56,7 +56,11 @@ export interface Wired {
 export async function wire(
   plan: RunPlan,
   held: HeldRun,
-  report: { observe(happening: Happening): void; notice(text: string): void },
+  report: {
+    observe(happening: Happening): void;
+    notice(text: string): void;
+    incident(): FiledIncident | undefined;
+  },
 ): Promise<Result<Wired>> {
   const { run, history, store } = held;
   const metrics = await MetricsFile.open(
@@ -82,6 +86,8 @@ export async function wire(
     },
     clock: systemClock,
   });
+  const notice = (text: string): void => report.notice(text);
+  const between = betweenAttempts(plan, held, () => foldersOf(store), notice);
   let live: Live | undefined;
   let attempt = history.state.ledger.attempt;
   let metricsFailing = false;
@@ -95,7 +101,7 @@ export async function wire(
     engine,
     ...(store && { store }),
     otherFolder: held.last !== undefined && placesOf(held.last.settings) !== placesOf(settings),
-    classify: (autopsy) => classify(autopsy, plan.policy.rules),
+    ...readingOf(plan, systemClock),
     resumeAdvice: () => resumeAdvice(plan.resume, store?.layout ?? ''),
     scanEveryMs,
     verifyBudgetMs,
@@ -136,7 +142,7 @@ export async function wire(
     heartbeat(heartbeat, at, offsets) {
       metricsFile.add({ at, attempt, heartbeat, offsets });
     },
-    notice: (text) => report.notice(text),
+    notice,
     async takeStopRequest() {
       await putBack();
       const request = await takeStopRequest(run.dir, systemClock.now());
@@ -145,10 +151,9 @@ export async function wire(
       if (!request.ok || !request.value) return undefined;
       return { by: 'request', atCheckpoint: request.value.afterCheckpoint };
     },
-    checkHost: (question) => checkHost(question, { stateDir: run.dir, checkpointDirs: foldersOf(store) }),
-    heartbeatReader: () => parseHeartbeats,
+    checkHost: (question) => between.checkHost(question),
     codeFacts: () => Promise.resolve(undefined),
-    runHook: () => Promise.resolve(undefined),
+    runHook: (name, context, signal) => between.runHook(name, context, signal),
   };
 
   function sayIdlePreset(): void {
@@ -179,8 +184,9 @@ export async function wire(
 
   return ok({
     parts,
-    view: () => live && viewRun(record(run.name, settings, live), true),
+    view: () => live && viewRun(record(run.name, settings, live), true, { incident: report.incident() }),
     async close() {
+      await between.close();
       for (const written of [await metricsFile.flush(), await stateFile.close()]) {
         if (!written.ok) report.notice(written.error.message);
       }
@@ -202,7 +208,7 @@ function launchSpec(
     attempt: launch.attempt,
     argv,
     cwd: plan.cwd,
-    env: workerEnv(process.env, launch, dir, env),
+    env: workerEnv(process.env, launch, dir, { ...env, ...launch.env }),
     runId: held.run.id,
     stopSignal: plan.policy.stop.signal,
     stdin: plan.stdin,

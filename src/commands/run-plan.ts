@@ -1,5 +1,7 @@
-import type { KeepSettings } from '../config/resolve.js';
+import type { HookSettings, KeepSettings, UserCommand } from '../config/resolve.js';
+import type { Patterns } from '../config/check-patterns.js';
 import type { Policy } from '../policy/policy.js';
+import type { NotifyTarget } from './notify-target.js';
 import type { LogsKeep } from './run-parts.js';
 import type { ResumeWish } from './resume-plan.js';
 
@@ -34,6 +36,14 @@ export interface RunPlan {
   readonly resume: ResumeWish;
   readonly stdin: 'null' | 'inherit';
   readonly logs: LogsKeep;
+  /** What is asked before a retry, in this order. */
+  readonly preflight: readonly UserCommand[];
+  readonly hooks: HookSettings;
+  readonly notify: readonly NotifyTarget[];
+  /** What of the output counts as progress besides what is recognised, and files whose growth is life (globs, absolute). */
+  readonly heartbeat: { readonly pattern?: string; readonly files: readonly string[] };
+  /** The configuration's expressions, compiled, by their source. */
+  readonly patterns?: Patterns;
   /** The configuration that was found. */
   readonly configFile?: string;
   /** What a person should know of the configuration. */

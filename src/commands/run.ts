@@ -1,3 +1,4 @@
+import os from 'node:os';
 import path from 'node:path';
 import v8 from 'node:v8';
 import { isDeepStrictEqual } from 'node:util';
@@ -5,6 +6,7 @@ import type { GlobalOptions } from '../cli.js';
 import type { Line, Telling } from '../report/narrate.js';
 import { summarizeRun } from '../report/summary.js';
 import { captureLaunch, type LaunchFlags, type LaunchRecord } from '../runs/launch-record.js';
+import { attemptDirOf } from '../runs/run-dir.js';
 import { type LogFields, openSupervisorLog } from '../runs/supervisor-log.js';
 import type { CheckpointStore } from '../supervisor/ports.js';
 import { supervise } from '../supervisor/supervise.js';
@@ -14,8 +16,10 @@ import { overWords } from './done-already.js';
 import { describePlan } from './dry-run.js';
 import { inheritanceOf } from './inheritance.js';
 import { createEcho, noEcho } from './echo.js';
+import { createNotifier } from './notify.js';
 import { createObserver } from './observer.js';
 import { createOutput } from './output.js';
+import { keepIncidents } from './report-incidents.js';
 import { refuse } from './refuse.js';
 import { flagsToRecord } from './relaunch.js';
 import { placesOf, settingsOf, systemClock, wire } from './run-parts.js';
@@ -48,6 +52,8 @@ export interface Relaunch {
 
 /** How long a terminal that stands still is waited for at the end, ms. */
 const echoPatienceMs = 10_000;
+/** How long notifications that are under way are waited for at the end, ms. */
+const notifyPatienceMs = 10_000;
 
 /**
  * `trainguard run`: supervises a training command to its end.
@@ -127,12 +133,34 @@ export async function run(
         ? `checkpoints in ${placesIn(held.store).map(relative).join(', ')} (${held.store.layout}; ${plan.checkpoints?.words ?? ''})`
         : 'checkpoints: none: no rollback (name their folder with --checkpoint-dir)',
     };
+    const incidents = await keepIncidents(
+      held.run.paths.incidents,
+      {
+        run: held.run.name,
+        attemptDir: (attempt) => attemptDirOf(held.run.dir, attempt),
+        vault: () => held.store?.vault,
+      },
+      notice,
+    );
     const observe = createObserver({
       ...{ runDir: held.run.dir, telling, json, output, echo, tether },
       shown: inheritanceOf(held.history.state, held.last)?.offsets,
       log: (line) => log(line),
+      note: (happening) => incidents.note(happening),
     });
-    const wired = await wire(plan, held, { observe, notice });
+    const notifier = createNotifier({
+      targets: plan.notify,
+      facts: { run: held.run.name, host: os.hostname(), runDir: held.run.dir, cwd: plan.cwd },
+      notice,
+    });
+    const wired = await wire(plan, held, {
+      observe(happening) {
+        observe(happening);
+        notifier.tell(happening);
+      },
+      notice,
+      incident: () => incidents.last,
+    });
     if (!wired.ok) return turnDown(wired.error);
     const supervisor = supervise(wired.value.parts, held.history.state);
     const unlisten = listenToSignals({
@@ -142,12 +170,17 @@ export async function run(
     });
     const ended = await supervisor.ended;
     await wired.value.close();
+    await incidents.close();
     await held.release();
     over = ended.exitCode;
-    await echo.finish(echoPatienceMs);
+    await Promise.all([echo.finish(echoPatienceMs), notifier.close(notifyPatienceMs)]);
     const logs = relative(held.run.dir);
-    output.say(summarizeRun(ended, logs));
-    for (const line of summarizeRun(ended, logs)) log(line, { summary: true });
+    const last = summarizeRun(ended, logs, (attempt) => {
+      const file = incidents.fileOf(attempt);
+      return file === undefined ? undefined : relative(file);
+    });
+    output.say(last);
+    for (const line of last) log(line, { summary: true });
     const { outcome: how, exitCode } = ended;
     const summary = { type: 'summary', outcome: how, exitCode, run: wired.value.view() };
     if (json) output.json(summary);

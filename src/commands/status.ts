@@ -1,5 +1,6 @@
 import type { GlobalOptions } from '../cli.js';
 import { describeRun } from '../report/describe-run.js';
+import type { Incident } from '../report/incident.js';
 import {
   type RunStatus,
   type StateRecord,
@@ -7,6 +8,7 @@ import {
   viewSupervisor,
   viewUnbegun,
 } from '../report/status-view.js';
+import { newestIncident } from '../runs/incidents.js';
 import { listRuns, readState, type Run } from '../runs/open-run.js';
 import { exitStatus, ok, type Problem, type Result } from '../util/result.js';
 import { stateDirOf } from './seeker.js';
@@ -66,21 +68,23 @@ async function runsOf(stateDir: string, name: string | undefined): Promise<Resul
   );
 }
 
-async function viewOf(run: Run): Promise<Result<RunStatus>> {
+/** A run as it is known from outside. */
+export async function viewOf(run: Run): Promise<Result<RunStatus>> {
   const read = await readState<StateRecord>(run.paths.state);
   if (!read.ok) return read;
   const record = read.value && { ...read.value, run: run.name };
-  if (record?.state.name === 'ended') return ok(viewRun(record, false));
+  const incident = await newestIncident<Incident>(run.paths.incidents);
+  if (record?.state.name === 'ended') return ok(viewRun(record, false, { incident }));
   const { supervisionOf } = await import('./supervision.js');
   const now = Date.now();
   const seen = await supervisionOf(run, record, now);
   if (!seen.ok) return seen;
   const { active, supervisor, writtenAt } = seen.value;
   const view = supervisor ? viewSupervisor(supervisor, writtenAt, now) : null;
-  if (!record) return ok(viewUnbegun(run.name, active, view, active ? null : await livingPid(run)));
+  if (!record) return ok(viewUnbegun(run.name, active, view, active ? null : await livingPid(run), incident));
   // what runs in another place has a pid that names something else here, or nothing
   const workerAlive = active || (supervisor?.where === 'here' && (await livesOn(run, record)));
-  return ok(viewRun(record, active, workerAlive, view));
+  return ok(viewRun(record, active, { workerAlive, supervisor: view, incident }));
 }
 
 /** Whether the worker of a run without a supervisor is still the process that its state names. */

@@ -22,6 +22,8 @@ export const defaults = {
     },
   },
   logs: { attemptBytes: 1024 ** 3, runBytes: 5 * 1024 ** 3, attempts: 10 },
+  /** Of hooks, preflight checks and commands that notify. */
+  commandTimeoutMs: 60_000,
   engine: 'local',
 } as const;
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { nearest } from '../util/text.js';
+import { compilePatterns, type Patterns } from './check-patterns.js';
 import { lineOf } from './lines.js';
 import { type ConfigSource, locateConfig, type Seeker } from './locate.js';
 import { isTable, parseSource } from './parse.js';
@@ -14,10 +15,12 @@ export interface LoadedConfig {
   readonly file?: string;
   /** What a person should know: keys that are legal but not acted upon yet. */
   readonly notices: readonly string[];
+  /** The expressions in it, compiled; undefined if there are none. */
+  readonly patterns?: Patterns;
 }
 
 /** Keys of the contract that this version only checks. */
-const notYet = ['heartbeat.pattern', 'heartbeat.files', 'preflight', 'hooks', 'notify'];
+const notYet = ['logs.dir'];
 
 /**
  * Finds, reads and checks the configuration. Paths in it come out absolute, relative ones being relative to the file.
@@ -37,10 +40,20 @@ export async function loadConfig(seeker: Seeker): Promise<Result<LoadedConfig>> 
   if ('issue' in checked) {
     return fail(describe(source, data, checked.issue, configJsonSchema()), exitStatus.config);
   }
+  const compiled = await compilePatterns(checked.config);
+  if ('issue' in compiled) {
+    return fail(describe(source, data, compiled.issue, configJsonSchema()), exitStatus.config);
+  }
+  const { patterns } = compiled;
   const notices = notYet
     .filter((key) => valueAt(data, key.split('.')) !== undefined)
     .map((key) => `${source.file}: ${key} is known, but this version does not act upon it yet`);
-  return ok({ config: absolute(checked.config, path.dirname(source.file)), file: source.file, notices });
+  return ok({
+    config: absolute(checked.config, path.dirname(source.file)),
+    file: source.file,
+    notices,
+    ...(patterns.size > 0 && { patterns }),
+  });
 }
 
 function absolute(config: Config, dir: string): Config {

@@ -22,6 +22,7 @@ export interface RunFlags {
   /** Only false says something: true is also what stands there without the flag. */
   readonly rollback?: boolean;
   readonly allowScratch?: boolean;
+  readonly notify?: readonly string[];
   readonly stdin?: boolean;
   readonly engine?: Settings['engine'];
 }
@@ -37,6 +38,15 @@ export interface KeepSettings {
   readonly folder: boolean;
   readonly quarantine: { readonly last: number; readonly withinMs: number; readonly bytes?: number };
 }
+
+/** A command of the user's: program and arguments, which no shell sees. */
+export interface UserCommand {
+  readonly argv: readonly [string, ...string[]];
+  readonly timeoutMs: number;
+}
+
+/** `hooks`: what is called when. */
+export type HookSettings = Readonly<Partial<Record<keyof NonNullable<Config['hooks']>, UserCommand>>>;
 
 /** All that a run needs and no decision rests on. Paths absolute, times in ms, sizes in bytes. */
 export interface Settings {
@@ -74,6 +84,10 @@ export interface Settings {
     readonly attempts: number;
     readonly dir?: string;
   };
+  readonly preflight: readonly UserCommand[];
+  readonly hooks: HookSettings;
+  /** URLs and commands; a command as one text, or as its list of arguments. */
+  readonly notify: readonly (string | readonly string[])[];
 }
 
 /** Everything that decides: flags over configuration over defaults. */
@@ -155,7 +169,20 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       attempts: logs?.keep?.attempts ?? defaults.logs.attempts,
       ...(logs?.dir !== undefined && { dir: logs.dir }),
     },
+    preflight: (config.preflight ?? []).map(toCommand),
+    hooks: Object.fromEntries(
+      Object.entries(config.hooks ?? {}).flatMap(([name, command]) =>
+        command ? [[name, toCommand(command)] as const] : [],
+      ),
+    ),
+    notify: flags.notify ?? config.notify ?? [],
   };
+}
+
+function toCommand(wish: NonNullable<Config['preflight']>[number]): UserCommand {
+  const { command, timeout } = Array.isArray(wish) ? { command: wish } : { timeout: undefined, ...wish };
+  const [program = '', ...args] = command;
+  return { argv: [program, ...args], timeoutMs: timeout ?? defaults.commandTimeoutMs };
 }
 
 /** `checkpoints.keep` over the defaults; a best is kept where `best` or `metric` asks for it. */

@@ -68,13 +68,21 @@ const size = z.union([z.string(), z.number()], { error: sizeError }).transform((
   return z.NEVER;
 });
 
-const pattern = text.refine(isRegExp, { error: 'must be a regular expression' });
-
 const argv = z
   .array(z.string({ error: 'must be a text' }), {
     error: 'must be a list: the program and its arguments, one by one',
   })
   .min(1, { error: 'must name a program' });
+
+const commandError =
+  'must be a list: the program and its arguments, one by one; or a table of command (that list) and timeout';
+const userCommand = z.union([argv, z.strictObject({ command: argv, timeout: duration(1).optional() })], {
+  error: commandError,
+});
+
+const notifierError =
+  'must be an http or https URL, a command, or a list: the program and its arguments, one by one';
+const notifier = z.union([text, argv], { error: notifierError });
 
 /** `TERM` and `SIGTERM` alike; those the stop ladder knows. */
 const stopSignal = oneOf(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']);
@@ -97,7 +105,7 @@ const failureRule = z.strictObject(
         {
           exitCodes: z.array(count(0, 255), { error: 'must be a list of exit statuses' }).optional(),
           signals: z.array(signalName, { error: 'must be a list of signals' }).optional(),
-          pattern: pattern.optional(),
+          pattern: text.optional(),
         },
         table,
       )
@@ -146,7 +154,7 @@ export const configSchema = z.strictObject(
         {
           startupTimeout: autoOrDuration.optional(),
           timeout: autoOrDuration.optional(),
-          pattern: pattern.optional(),
+          pattern: text.optional(),
           files: texts.optional(),
         },
         table,
@@ -212,9 +220,20 @@ export const configSchema = z.strictObject(
       )
       .optional(),
     failures: z.array(failureRule, { error: 'must be a list of rules' }).optional(),
-    preflight: z.array(argv, { error: 'must be a list of commands' }).optional(),
-    hooks: z.record(text, argv, table).optional(),
-    notify: texts.optional(),
+    preflight: z.array(userCommand, { error: 'must be a list of commands' }).optional(),
+    hooks: z
+      .strictObject(
+        {
+          onFailure: userCommand.optional(),
+          beforeRollback: userCommand.optional(),
+          afterRollback: userCommand.optional(),
+          onGiveUp: userCommand.optional(),
+          onComplete: userCommand.optional(),
+        },
+        table,
+      )
+      .optional(),
+    notify: z.array(notifier, { error: 'must be a list of URLs and commands' }).optional(),
     logs: z
       .strictObject(
         {
@@ -265,14 +284,4 @@ function toIssue(issue: z.core.$ZodIssue): ConfigIssue {
   const path = issue.path.filter((part) => typeof part !== 'symbol');
   if (issue.code === 'unrecognized_keys') return { path, unknownKey: issue.keys[0] ?? '' };
   return { path, message: issue.message };
-}
-
-function isRegExp(source: string): boolean {
-  try {
-    new RegExp(source);
-    return true;
-  } catch {
-    // what the caller says of it names the key and the value
-    return false;
-  }
 }

@@ -1,8 +1,10 @@
 import type { FailureRule } from '../policy/policy.js';
 import { cannotRun, fromExit, notStarted } from './from-exit.js';
 import { fromException, fromLines } from './from-log.js';
+import { withKernel } from './kernel.js';
+import { toldDeath, type ToldDeath } from './launcher.js';
 import { type LogLines, toLines } from './log-lines.js';
-import { matchRule } from './rules.js';
+import { type FindPattern, matchRule } from './rules.js';
 import type { Autopsy, Evidence, Failure } from './types.js';
 
 /**
@@ -10,14 +12,19 @@ import type { Autopsy, Evidence, Failure } from './types.js';
  * before recall: exit 0 is success whatever a log says, and an exception that was printed long before the end, or
  * beside another exit status than Python's own, is no cause. For an attempt that trainguard itself stopped see
  * `failureOfStop`.
+ * @param find finds the rules' patterns; without it a rule with a pattern matches nothing
  */
-export function classify(autopsy: Autopsy, rules: readonly FailureRule[] = []): Failure {
+export function classify(
+  autopsy: Autopsy,
+  rules: readonly FailureRule[] = [],
+  find: FindPattern = nowhere,
+): Failure {
   // what Python dies of stands in the error stream
   const logs = autopsy.tails
     .toSorted((a, b) => Number(isErrorStream(b.source)) - Number(isErrorStream(a.source)))
     .map(toLines);
   const failure = judge(autopsy, logs);
-  const ruled = matchRule(rules, autopsy.exit, logs);
+  const ruled = matchRule(rules, autopsy.exit, logs, find);
   if (!ruled) return failure;
   const { kind, action } = ruled.rule;
   return {
@@ -29,6 +36,8 @@ export function classify(autopsy: Autopsy, rules: readonly FailureRule[] = []): 
   };
 }
 
+const nowhere: FindPattern = () => false;
+
 const isErrorStream = (source: string): boolean => /\berr\b/.test(source);
 
 function judge(autopsy: Autopsy, logs: readonly LogLines[]): Failure {
@@ -38,8 +47,10 @@ function judge(autopsy: Autopsy, logs: readonly LogLines[]): Failure {
   }
   if (exit.type === 'not-started') return notStarted(exit);
   if (exit.type === 'code' && (exit.code === 126 || exit.code === 127)) return cannotRun(exit.code, logs);
-  const found = fromException(exit, logs) ?? fromLines(exit, logs);
-  if (found && found.kind !== 'exception') return found;
+  const told = toldDeath(exit, logs);
+  const real = told?.exit ?? exit;
+  const found = fromException(real, logs) ?? fromLines(real, logs);
+  if (found && found.kind !== 'exception') return withKernel(found, host);
   if (health?.kind === 'non-finite-loss' || health?.kind === 'non-finite-grad-norm') {
     const evidence: Evidence[] = [{ text: health.reason, source: 'heartbeats' }];
     return {
@@ -49,5 +60,9 @@ function judge(autopsy: Autopsy, logs: readonly LogLines[]): Failure {
       confidence: 0.8,
     };
   }
-  return found ?? fromExit(exit, host, logs);
+  return withKernel(found ?? asTold(fromExit(real, host, logs), told), host);
 }
+
+/** A death that only a launcher tells of: its word is the evidence. */
+const asTold = (failure: Failure, told: ToldDeath | undefined): Failure =>
+  told ? { ...failure, evidence: [told.evidence, ...failure.evidence], confidence: 0.8 } : failure;

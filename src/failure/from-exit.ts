@@ -1,5 +1,8 @@
 import { formatBytes, plural } from '../util/text.js';
+import { faultWords, type FaultWords } from './fault.js';
+import { digestOf, placeInWords, placeOf } from './fingerprint.js';
 import { type LogLines, lastLine, shortened } from './log-lines.js';
+import { matchKernel } from './match.js';
 import { type Death, deathOf } from './signals.js';
 import type { Evidence, Exit, Failure, HostFacts } from './types.js';
 
@@ -41,37 +44,62 @@ function fromDeath(death: Death, host: HostFacts, logs: readonly LogLines[]): Fa
     const reason = `the training was interrupted by SIGINT${said}`;
     return { kind: 'stopped', reason, evidence: [], confidence: 0.8 };
   }
-  // 247 is what Python passes on when a process it started was killed: not the kernel's word, but nearly always memory
-  const struck = host.oomKills !== undefined && host.oomKills > 0;
-  if (signal === 'SIGKILL' && (struck || (reportedAs === 247 && host.oomKills === undefined))) {
-    return memoryRanOut(host, said);
+  if (signal === 'SIGKILL') {
+    const ranOut = memoryRanOut(host, reportedAs);
+    if (ranOut) return ranOut;
   }
-  const evidence = lastLine(logs);
+  const words = death.fault ? faultWords(logs) : {};
+  const shown = [words.said, words.frameEvidence].flatMap((one) => one ?? []);
+  const last = shown.length > 0 ? undefined : lastLine(logs);
+  const meaning = words.said ? shortened(words.said.text) : death.meaning;
+  const where = words.frame ? ` (${placeInWords(words.frame)})` : '';
   return {
     kind: 'killed',
-    ...(death.fault && { fingerprint: `signal:${signal}` }),
-    reason: `the process was ended by ${signal}${said}: ${death.meaning}`,
-    evidence: [...(evidence ? [evidence] : []), ...spaceEvidence(host)],
+    ...(death.fault && { fingerprint: faultFingerprint(signal, words) }),
+    reason: `the process was ended by ${signal}${said}: ${meaning}${where}`,
+    evidence: [...shown, ...(last ? [last] : []), ...spaceEvidence(host)],
     confidence: reportedAs === undefined ? 0.9 : 0.7,
   };
 }
 
-function memoryRanOut({ oomKills }: HostFacts, said: string): Failure {
-  const counted =
-    oomKills === undefined
-      ? []
-      : [{ text: `the out-of-memory killer struck ${plural(oomKills, 'time')} here`, source: 'oom_kill' }];
+function faultFingerprint(signal: string, { said, frame }: FaultWords): string {
+  const where = frame ? `@${placeOf(frame)}` : '';
+  return `signal:${signal}${where}${said ? `#${digestOf(said.text)}` : ''}`;
+}
+
+/** 247 is what Python passes on when a process it started was killed: nearly always memory, if nobody knows better. */
+const killedChild = 247;
+
+/** SIGKILL, where the kernel says, or the exit status leaves to guess, that memory ran out. */
+function memoryRanOut(host: HostFacts, reportedAs: number | undefined): Failure | undefined {
+  const { oomKills } = host;
+  const counted = oomKills !== undefined && oomKills > 0;
+  const logged = matchKernel(host);
+  const named = logged?.signature.kind === 'host-memory' ? logged : undefined;
+  const guessed = reportedAs === killedChild && oomKills === undefined;
+  if (!counted && !named && !guessed) return undefined;
+  const said = reportedAs === undefined ? '' : ` (exit status ${reportedAs})`;
+  const certain = counted || named !== undefined;
+  const count = counted ? ` (oom_kill 0 → ${oomKills})` : '';
   return {
     kind: 'host-memory',
-    reason:
-      oomKills === undefined
-        ? `a process of the training was killed${said}, as a rule because the machine ran out of memory`
-        : `the kernel killed the process${said} because memory ran out (oom_kill 0 → ${oomKills})`,
+    reason: certain
+      ? `the kernel killed the process${said} because memory ran out${count}${memoryInWords(host)}`
+      : `a process of the training was killed${said}, as a rule because the machine ran out of memory`,
     advice: 'fewer data-loader workers, a smaller batch, or a higher memory limit',
-    evidence: counted,
-    confidence: oomKills === undefined ? 0.5 : 0.95,
+    ...(named && { signature: named.signature.id }),
+    evidence: [
+      ...(counted
+        ? [{ text: `the out-of-memory killer struck ${plural(oomKills, 'time')} here`, source: 'oom_kill' }]
+        : []),
+      ...(named ? [named.evidence] : []),
+    ],
+    confidence: certain ? 0.95 : 0.5,
   };
 }
+
+const memoryInWords = ({ memory }: HostFacts): string =>
+  memory ? `; ${formatBytes(memory.usedBytes)} of ${formatBytes(memory.limitBytes)} were in use` : '';
 
 function fromStatus(exit: Exit, host: HostFacts, logs: readonly LogLines[]): Failure {
   const evidence = lastLine(logs);

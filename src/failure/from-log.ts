@@ -1,8 +1,9 @@
-import { fingerprintOf, shortFile, userFrame } from './fingerprint.js';
+import { fingerprintOf, isForeign, placeInWords, userFrame } from './fingerprint.js';
 import { type LogLines, lineEvidence, shortened } from './log-lines.js';
-import { matchException, matchLines } from './match.js';
+import { isBorneBy, matchException, matchLines } from './match.js';
 import { deathOf } from './signals.js';
-import { isRelay, lastError, type PythonError } from './traceback.js';
+import type { Signature } from './signatures/signature.js';
+import { isRelay, lastErrors, type PythonError } from './traceback.js';
 import type { Evidence, Exit, Failure } from './types.js';
 
 /** Exit status of a Python program that an exception ended. */
@@ -20,9 +21,10 @@ export function fromException(exit: Exit, logs: readonly LogLines[]): Failure | 
   if (bySignal || exit.type === 'unknown') return undefined;
   const ownStatus = exit.type === 'code' && exit.code === pythonStatus;
   for (const log of logs) {
-    const error = lastError(log.lines);
+    const { candidates, end } = lastErrors(log.lines);
+    const error = rootOf(candidates, exit);
     if (!error) continue;
-    const after = log.lines.length - 1 - error.end;
+    const after = log.lines.length - 1 - end;
     if (after > (ownStatus ? mostAfter : mostAfterOther)) continue;
     const failure = describe(error, exit, log, ownStatus);
     // of an interrupt Python dies by the signal, of anything else with its status
@@ -32,44 +34,48 @@ export function fromException(exit: Exit, logs: readonly LogLines[]): Failure | 
   return undefined;
 }
 
+/** The rank that failed first. One that only lost its connection to another did so because that other one failed. */
+const rootOf = (candidates: readonly PythonError[], exit: Exit): PythonError | undefined =>
+  candidates.find((error) => matchException(error, exit)?.kind !== 'network') ?? candidates[0];
+
 function describe(error: PythonError, exit: Exit, log: LogLines, ownStatus: boolean): Failure {
   const signature = matchException(error, exit);
-  const root = signature && !signature.pattern.test(error.text) ? causeOf(error, signature.pattern) : error;
+  const bearer = (signature && chainOf(error).find((one) => isBorneBy(signature, one))) ?? error;
   const explanation = signature?.explanation ?? 'Python stopped on an exception';
   const advice =
     signature?.advice ??
     (isRelay(error) ? 'the processes that it started may say more in logs of their own' : undefined);
+  const frames = [bearer, error].flatMap((one) => userFrame(one) ?? []);
+  const frame = frames.find((one) => !isForeign(one)) ?? frames[0];
   return {
     kind: signature?.kind ?? 'exception',
     fingerprint: fingerprintOf(error),
-    reason: `${explanation}: ${shortened(firstLine(root.text))}${whereOf(root)}`,
+    reason: `${explanation}: ${shortened(inOneLine(bearer.text))}${frame ? ` (${placeInWords(frame)})` : ''}`,
     ...(advice !== undefined && { advice }),
+    ...(signature && tokens(signature)),
     evidence: chainOf(error).map((one) => exceptionEvidence(one, log)),
     confidence: ownStatus ? 0.95 : 0.7,
   };
 }
 
-const chainOf = (error: PythonError): PythonError[] => [error, ...(error.cause ? chainOf(error.cause) : [])];
-const causeOf = (error: PythonError, pattern: RegExp): PythonError =>
-  chainOf(error).find((one) => pattern.test(one.text)) ?? error;
+/** What the policy decides by. */
+const tokens = ({ id, loading }: Signature): Pick<Failure, 'signature' | 'loading'> => ({
+  signature: id,
+  ...(loading && { loading }),
+});
 
-function whereOf(error: PythonError): string {
-  const frame = userFrame(error);
-  if (!frame) return '';
-  const inFunction = frame.in === undefined || frame.in.startsWith('<') ? '' : `, in ${frame.in}`;
-  return ` (${shortFile(frame.file)} line ${frame.line}${inFunction})`;
-}
+const chainOf = (error: PythonError): PythonError[] => [error, ...(error.cause ? chainOf(error.cause) : [])];
 
 function exceptionEvidence(error: PythonError, log: LogLines): Evidence {
   const index = error.end - (error.text.split('\n').length - 1);
   return lineEvidence(log, index);
 }
 
-/** What the last words of any other program say. */
+/** What the last words of any other program say. Of one that was killed from outside: only who did it. */
 export function fromLines(exit: Exit, logs: readonly LogLines[]): Failure | undefined {
   const death = deathOf(exit);
-  if ((death !== undefined && !death.fault) || exit.type === 'unknown') return undefined;
-  const found = matchLines(logs, exit);
+  const killed = (death !== undefined && !death.fault) || exit.type === 'unknown';
+  const found = matchLines(logs, exit, killed);
   if (!found) return undefined;
   const { signature, evidence } = found;
   const { advice } = signature;
@@ -78,9 +84,14 @@ export function fromLines(exit: Exit, logs: readonly LogLines[]): Failure | unde
     fingerprint: signature.id,
     reason: `${signature.explanation}: ${shortened(evidence.text)}`,
     ...(advice !== undefined && { advice }),
+    ...tokens(signature),
     evidence: [evidence],
     confidence: 0.8,
   };
 }
 
-const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
+/** The first line of a message, and the second where the first only announces it. */
+function inOneLine(text: string): string {
+  const [first = '', second = ''] = text.split('\n', 2);
+  return first.endsWith(':') ? `${first} ${second.trim()}` : first;
+}

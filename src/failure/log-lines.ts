@@ -4,7 +4,7 @@ import type { Evidence, LogTail } from './types.js';
 export interface LogLines {
   readonly source: string;
   readonly lines: readonly string[];
-  /** The number of `lines[0]` in the tail, from 1. */
+  /** The number of `lines[0]` in the log, from 1. */
   readonly firstNumber: number;
 }
 
@@ -15,18 +15,18 @@ const longestEvidence = 500;
 const newline = 10;
 
 /** Splits a tail into its last 5,000 lines. What a carriage return overwrote (a progress bar) is left out. */
-export function toLines({ source, text }: LogTail): LogLines {
+export function toLines({ source, text, firstLine = 1 }: LogTail): LogLines {
   const body = text.endsWith('\n') ? text.slice(0, -1) : text;
   let start = body.length;
   for (let count = 0; count < mostLines && start > 0; count++) start = body.lastIndexOf('\n', start - 1);
   const from = start > 0 ? start + 1 : 0;
-  let firstNumber = 1;
+  let firstNumber = firstLine;
   for (let at = 0; at < from; at++) if (body.charCodeAt(at) === newline) firstNumber++;
   const lines = body.length === 0 ? [] : body.slice(from).split('\n').map(tidy);
   return { source, lines, firstNumber };
 }
 
-/** A line as evidence: `worker-0.err.log:12`, counted from the start of the tail. */
+/** A line as evidence: `worker-0.err.log:12`. */
 export const lineEvidence = ({ source, lines, firstNumber }: LogLines, index: number): Evidence => ({
   text: (lines[index] ?? '').trim().slice(0, longestEvidence),
   source: `${source}:${firstNumber + index}`,

@@ -1,10 +1,17 @@
+import { hasFrame, loadsCheckpoint, readsData } from './loading.js';
 import { type LogLines, lineEvidence } from './log-lines.js';
-import { type Signature, signatures } from './signatures.js';
+import { signatures } from './signatures.js';
+import type { Signature } from './signatures/signature.js';
 import type { PythonError } from './traceback.js';
-import type { Evidence, Exit } from './types.js';
+import type { Evidence, Exit, HostFacts } from './types.js';
 
 /** How many lines from the end of a log the words of a dying program are looked for. */
 const lastWords = 50;
+
+export interface Found {
+  readonly signature: Signature;
+  readonly evidence: Evidence;
+}
 
 /** The first signature that the exception, or a cause of it that counts, bears. */
 export function matchException(error: PythonError, exit: Exit): Signature | undefined {
@@ -14,16 +21,29 @@ export function matchException(error: PythonError, exit: Exit): Signature | unde
 /** Whether an exception bears one signature. */
 export function bears(signature: Signature, error: PythonError, exit: Exit): boolean {
   if (signature.where !== 'exception' || !allowsExit(signature, exit)) return false;
-  if (signature.pattern.test(error.text)) return true;
+  if (isBorneBy(signature, error)) return true;
   return signature.inCause === true && error.cause !== undefined && bears(signature, error.cause, exit);
 }
 
-/** The first signature found among the last lines, and the line. */
-export function matchLines(
-  logs: readonly LogLines[],
-  exit: Exit,
-): { readonly signature: Signature; readonly evidence: Evidence } | undefined {
+/** Whether this very exception, not one that led to it, bears a signature. */
+export function isBorneBy(signature: Signature, error: PythonError): boolean {
+  const { pattern, in: place, notIn, loading, ambiguous } = signature;
+  return (
+    pattern.test(error.text) &&
+    (!place || hasFrame(error, place)) &&
+    !(notIn && hasFrame(error, notIn)) &&
+    !(loading && readsData(error)) &&
+    (!ambiguous || loadsCheckpoint(error))
+  );
+}
+
+/**
+ * The first signature found among the last lines, and the line.
+ * @param killed whether the process was ended from outside: then only words that say by whom count
+ */
+export function matchLines(logs: readonly LogLines[], exit: Exit, killed: boolean): Found | undefined {
   for (const signature of signatures) {
+    if (killed && signature.saysWhoKilled !== true) continue;
     const evidence = findLine(signature, logs, exit);
     if (evidence) return { signature, evidence };
   }
@@ -34,13 +54,23 @@ export function matchLines(
 export function findLine(signature: Signature, logs: readonly LogLines[], exit: Exit): Evidence | undefined {
   if (signature.where !== 'line' || !allowsExit(signature, exit)) return undefined;
   for (const log of logs) {
-    const from = Math.max(0, log.lines.length - lastWords);
+    const from = Math.max(0, log.lines.length - (signature.within ?? lastWords));
     const last = log.lines.slice(from);
     const index = last.findLastIndex((line) => signature.pattern.test(line));
     if (index === -1) continue;
     const { also } = signature;
     if (also && !last.some((line) => also.test(line))) continue;
     return lineEvidence(log, from + index);
+  }
+  return undefined;
+}
+
+/** The first signature that the kernel's log bears, and its newest line. */
+export function matchKernel({ kernel = [] }: HostFacts): Found | undefined {
+  for (const signature of signatures) {
+    if (signature.where !== 'kernel') continue;
+    const line = kernel.findLast((one) => signature.pattern.test(one));
+    if (line !== undefined) return { signature, evidence: { text: line.trim(), source: 'kernel log' } };
   }
   return undefined;
 }

@@ -3,6 +3,12 @@ import { type LogLines, lineEvidence } from './log-lines.js';
 import { deathOf } from './signals.js';
 import type { Evidence, Exit } from './types.js';
 
+/**
+ * Whether a rule's pattern is found in a line. Injected, since a user's pattern needs an engine that takes linear time
+ * whatever it says, and this is pure.
+ */
+export type FindPattern = (pattern: string, line: string) => boolean;
+
 /** A user's rule that matched, and the line its pattern was found in. */
 export interface RuleMatch {
   readonly rule: FailureRule;
@@ -17,6 +23,7 @@ export function matchRule(
   rules: readonly FailureRule[],
   exit: Exit,
   logs: readonly LogLines[],
+  find: FindPattern,
 ): RuleMatch | undefined {
   for (const rule of rules) {
     const { exitCodes, signals, pattern } = rule.match;
@@ -24,7 +31,7 @@ export function matchRule(
     if (!byExit && (pattern === undefined || isSuccess(exit))) continue;
     if (byExit && !matchesExit(rule, exit)) continue;
     if (pattern === undefined) return { rule, evidence: [] };
-    const evidence = findLast(pattern, logs);
+    const evidence = findLast(logs, (line) => find(pattern, line));
     if (evidence) return { rule, evidence: [evidence] };
   }
   return undefined;
@@ -38,21 +45,10 @@ function matchesExit({ match }: FailureRule, exit: Exit): boolean {
   return signal !== undefined && (match.signals?.includes(signal) ?? false);
 }
 
-function findLast(source: string, logs: readonly LogLines[]): Evidence | undefined {
-  const pattern = compile(source);
-  if (!pattern) return undefined;
+function findLast(logs: readonly LogLines[], matches: (line: string) => boolean): Evidence | undefined {
   for (const log of logs) {
-    const index = log.lines.findLastIndex((line) => pattern.test(line));
+    const index = log.lines.findLastIndex(matches);
     if (index !== -1) return lineEvidence(log, index);
   }
   return undefined;
-}
-
-function compile(source: string): RegExp | undefined {
-  try {
-    return new RegExp(source);
-  } catch {
-    // the configuration refuses such a pattern; one that got here all the same matches nothing
-    return undefined;
-  }
 }

@@ -62,3 +62,10 @@ function death(signal: string): Death {
   const words = signals[signal];
   return { signal, meaning: words?.meaning ?? 'it was sent a signal', fault: words?.fault ?? false };
 }
+
+/** `SIGKILL` for 9. */
+export const signalName = (number: number): string =>
+  Object.keys(signals).find((name) => signals[name]?.number === number) ?? `signal ${number}`;
+
+/** 9 for `SIGKILL`; 0 for one that is not in the table. */
+export const signalNumber = (name: string): number => signals[name]?.number ?? 0;

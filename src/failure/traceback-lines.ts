@@ -7,6 +7,9 @@ const header = 'Traceback (most recent call last):';
 /** `[rank1]: ` of torch, `[default1]:` of torchrun. */
 const rankPrefix = /^\[(?:rank|default)\d{1,6}\]: ?/;
 const rankBeforeHeader = /\[(?:rank|default)\d{1,6}\]: ?$/;
+/** How a data-loader process's traceback is quoted, and a rank's of a distributed checkpoint. */
+const originally = 'Original ';
+const rankBehindHeader = /: \(RANK \d{1,6}\)$/;
 /** The bars that Python draws around the members of an exception group. */
 const groupBar = /^ {2,40}[|+] /;
 
@@ -16,14 +19,26 @@ const builtIn =
 const ofScript = /^(?!(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)$)[A-Z]\w{0,100}$/;
 const qualified = /^[A-Za-z_]\w{0,100}(?:\.[A-Za-z_<][\w<>]{0,100}){1,12}$/;
 
+/** `quoted`: of another process, inside the message of an exception. */
+export type Header = 'own' | 'quoted';
+
+interface SplitLine {
+  readonly prefix: string;
+  readonly text: string;
+  readonly header: Header | undefined;
+}
+
 /** Takes a rank's prefix and a group's bar off a line. A header may stand right behind a progress bar. */
-export function splitPrefix(line: string): { prefix: string; text: string; isHeader: boolean } {
-  if (line.endsWith(header)) {
-    const before = line.slice(0, -header.length);
+export function splitPrefix(line: string): SplitLine {
+  const plain = rankBehindHeader.test(line.slice(-20)) ? line.slice(0, line.lastIndexOf(' (')) : line;
+  if (plain.endsWith(header)) {
+    const before = plain.slice(0, -header.length).slice(-40);
+    const quoted = plain !== line || before.endsWith(originally);
+    const own = before.endsWith(originally) ? before.slice(0, -originally.length) : before;
     return {
-      prefix: rankBeforeHeader.exec(before.slice(-20))?.[0].trim() ?? '',
+      prefix: rankBeforeHeader.exec(own)?.[0].trim() ?? '',
       text: header,
-      isHeader: true,
+      header: quoted ? 'quoted' : 'own',
     };
   }
   const prefix = line.startsWith('[') ? (rankPrefix.exec(line)?.[0] ?? '') : '';
@@ -31,7 +46,7 @@ export function splitPrefix(line: string): { prefix: string; text: string; isHea
   return {
     prefix: prefix.trim(),
     text: groupBar.test(text) ? text.replace(groupBar, '') : text,
-    isHeader: false,
+    header: undefined,
   };
 }
 

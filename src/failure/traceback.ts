@@ -1,10 +1,12 @@
-import { type ErrorLine, readErrorLine, splitPrefix } from './traceback-lines.js';
+import { type ErrorLine, type Header, readErrorLine, splitPrefix } from './traceback-lines.js';
 
 export interface Frame {
   readonly file: string;
   readonly line: number;
   /** Undefined where the code could not even be compiled. */
   readonly in?: string;
+  /** The line of source that Python printed below it. */
+  readonly code?: string;
 }
 
 /** An exception as Python printed it. */
@@ -26,7 +28,11 @@ const frame = /^\s+File "([^"]{1,1000})", line (\d{1,9})(?:, in (.{1,200}))?/;
 const chained =
   /^(?:During handling of the above exception, another exception occurred|The above exception was the direct cause of the following exception):$/;
 /** What a launcher raises to report the failure of the processes it started. */
-const relayed = /(?:^|\.)(?:ChildFailedError|CalledProcessError|ProcessRaisedException)$/;
+const relayed =
+  /(?:^|\.)(?:ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException|SignalException)$/;
+
+/** A message that goes on in the next line: indented, or NCCL's own words below torch's. */
+const continuation = /^\s+\S|^(?:nccl[A-Z]\w{1,40}: |Last error:|Cuda failure )/;
 
 const mostFrames = 64;
 const mostCauses = 8;
@@ -58,14 +64,22 @@ interface Voice {
   continuation: number;
 }
 
+/** The exceptions of a log that may have ended it. */
+export interface Errors {
+  /** Of several ranks (`[rank1]: …`) one each, the one that failed first in front; else one, or none. */
+  readonly candidates: readonly PythonError[];
+  /** Index of the line on which the newest of all ends. */
+  readonly end: number;
+}
+
 /**
- * The exception that ended a Python program: the last one printed, with what it came from. Of several ranks
- * (`[rank1]: …`) the one that failed first; a launcher's report of a failed child gives way to the child's own words.
+ * The exception that ended a Python program: the last one printed, with what it came from. A launcher's report of a
+ * failed child gives way to the child's own words.
  */
-export function lastError(lines: readonly string[]): PythonError | undefined {
+export function lastErrors(lines: readonly string[]): Errors {
   const voices = new Map<string, Voice>();
   for (const [index, line] of lines.entries()) {
-    const { prefix, text, isHeader } = splitPrefix(line);
+    const { prefix, text, header } = splitPrefix(line);
     let voice = voices.get(prefix);
     if (!voice) {
       if (voices.size >= 1024) continue;
@@ -78,43 +92,34 @@ export function lastError(lines: readonly string[]): PythonError | undefined {
       };
       voices.set(prefix, voice);
     }
-    hear(voice, text, index, isHeader);
+    hear(voice, text, index, header);
   }
+  const all = [...voices.values()].flatMap((voice) => (voice.last ? [voice.last] : []));
+  const ends = all.map(({ end }) => end);
   const { '': unprefixed, ...ranks } = Object.fromEntries(voices);
-  const first = Object.values(ranks)
+  const ofRanks = Object.values(ranks)
     .flatMap((voice) => (voice.last ? [voice.last] : []))
-    .toSorted((a, b) => rootOf(a).start - rootOf(b).start)[0];
-  if (first) return first;
+    .toSorted((a, b) => rootOf(a).start - rootOf(b).start);
   const { last, before } = unprefixed ?? {};
-  return last && relayed.test(last.type) ? (before ?? last) : last;
+  const own = last && relayed.test(last.type) ? (before ?? last) : last;
+  // two thousand ranks at most: the arguments of one call
+  return { candidates: ofRanks.length > 0 || !own ? ofRanks : [own], end: Math.max(-1, ...ends) };
 }
 
 /** Whether what this says is that another process failed. */
 export const isRelay = (error: PythonError): boolean => relayed.test(error.type);
 
-function hear(voice: Voice, text: string, index: number, isHeader: boolean): void {
-  if (isHeader) {
-    voice.reading = {
-      start: index,
-      last: index,
-      adjacent: true,
-      headless: false,
-      frames: [],
-      cause: voice.pendingCause,
-    };
+function hear(voice: Voice, text: string, index: number, header: Header | undefined): void {
+  if (header) {
+    // what a process was told by another, quoted in the message of its own exception, happened within it
+    const around = header === 'quoted' && voice.last?.end === index - 1 ? voice.last.frames : [];
+    voice.reading = reading(index, { frames: [...around], cause: voice.pendingCause });
     voice.pendingCause = undefined;
     return;
   }
   const at = frame.exec(text);
   if (at) {
-    voice.reading ??= {
-      start: index,
-      last: index,
-      adjacent: true,
-      headless: true,
-      frames: [],
-      cause: undefined,
-    };
+    voice.reading ??= reading(index, { headless: true });
     voice.reading.last = index;
     voice.reading.adjacent = true;
     const { frames } = voice.reading;
@@ -126,25 +131,36 @@ function hear(voice: Voice, text: string, index: number, isHeader: boolean): voi
     voice.pendingCause = voice.last;
     return;
   }
-  const { reading } = voice;
-  if (reading) {
-    goOn(voice, reading, text, index);
+  if (voice.reading) {
+    goOn(voice, voice.reading, text, index);
     return;
   }
   if (
     voice.last &&
     voice.continuation < mostContinuation &&
     voice.last.end === index - 1 &&
-    /^\s+\S/.test(text)
+    continuation.test(text)
   ) {
     voice.continuation++;
     voice.last = { ...voice.last, text: `${voice.last.text}\n${text}`, end: index };
   }
 }
 
+const reading = (index: number, more: Partial<Reading>): Reading => ({
+  start: index,
+  last: index,
+  adjacent: true,
+  headless: false,
+  frames: [],
+  cause: undefined,
+  ...more,
+});
+
 /** A line that is no frame: source text and carets, the exception itself, or what somebody else wrote in between. */
 function goOn(voice: Voice, reading: Reading, text: string, index: number): void {
   if (/^\s+\S/.test(text)) {
+    const newest = reading.frames.at(-1);
+    if (newest && newest.code === undefined) reading.frames.splice(-1, 1, { ...newest, code: text.trim() });
     reading.last = index;
     reading.adjacent = true;
     return;

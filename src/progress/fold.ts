@@ -22,7 +22,9 @@ export const startProgress = ({ mono }: Instant): Progress => ({
  * Adds one heartbeat. It is progress when a step or an epoch goes up, when the phase changes, or when no step was ever
  * reported; anything else is life. Other ranks than 0 count only as long as no rank 0 (or unranked) one was seen.
  */
-export function fold(progress: Progress, heartbeat: Heartbeat, instant: Instant): Progress {
+export function fold(known: Progress, heartbeat: Heartbeat, instant: Instant): Progress {
+  if (heartbeat.bar) return { ...known, lastLifeMono: instant.mono, barMono: instant.mono };
+  const progress = countedAlike(known, heartbeat);
   const next: ProgressDraft = { ...progress };
   next.heartbeats++;
   next.lastLifeMono = instant.mono;
@@ -63,7 +65,7 @@ export function noteLife(progress: Progress, { mono }: Instant, life: Life = 'li
  * nobody watched. To be called before what was written in that time is folded.
  */
 export function extend(progress: Progress, ms: number): Progress {
-  const { lastProgressMono, phaseSinceMono, graceFromMono } = progress;
+  const { lastProgressMono, phaseSinceMono, graceFromMono, barMono } = progress;
   return {
     ...progress,
     startedMono: progress.startedMono + ms,
@@ -71,6 +73,7 @@ export function extend(progress: Progress, ms: number): Progress {
     ...(lastProgressMono !== undefined && { lastProgressMono: lastProgressMono + ms }),
     ...(phaseSinceMono !== undefined && { phaseSinceMono: phaseSinceMono + ms }),
     ...(graceFromMono !== undefined && { graceFromMono: graceFromMono + ms }),
+    ...(barMono !== undefined && { barMono: barMono + ms }),
   };
 }
 
@@ -91,6 +94,7 @@ export function summarize(progress: Progress): ProgressSummary {
     ...(totalSteps !== undefined && { totalSteps }),
     ...(loss !== undefined && { loss }),
     ...(progress.unhealthy?.step !== undefined && { badStep: progress.unhealthy.step }),
+    ...(progress.unhealthy?.at !== undefined && { badAt: progress.unhealthy.at }),
     ...(startMs !== undefined && { startMs }),
     ...(trainMs !== undefined && { trainMs }),
     ...(longestIntervalMs !== undefined && { longestIntervalMs }),
@@ -102,6 +106,21 @@ function phaseOf(progress: Progress, heartbeat: Heartbeat): Phase | undefined {
   if (heartbeat.phase !== undefined) return heartbeat.phase;
   const isNewStep = heartbeat.step !== undefined && heartbeat.step > (progress.maxStep ?? -1);
   return progress.phase !== undefined && isNewStep ? 'train' : progress.phase;
+}
+
+/** Counts of another counter say nothing beside this one's: they are forgotten. */
+function countedAlike(progress: Progress, { format, step, epoch }: Heartbeat): Progress {
+  if (format === progress.format || (step === undefined && epoch === undefined)) return progress;
+  const next: ProgressDraft = { ...progress };
+  delete next.format;
+  delete next.step;
+  delete next.maxStep;
+  delete next.firstStep;
+  delete next.totalSteps;
+  delete next.epoch;
+  delete next.firstEpoch;
+  if (format !== undefined) next.format = format;
+  return next;
 }
 
 /** @returns whether a step or an epoch went up. Scripts that count steps anew each epoch go back and then up again. */

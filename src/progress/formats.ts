@@ -1,14 +1,50 @@
-import { readExplicit } from './explicit.js';
+import { createKerasReader } from './formats/keras.js';
+import { createLightningReader } from './formats/lightning.js';
+import { createPlainReader } from './formats/plain.js';
+import { createTransformersReader } from './formats/transformers.js';
+import { readDeepspeed } from './formats/deepspeed.js';
+import { readMegatron } from './formats/megatron.js';
+import { readNanogpt } from './formats/nanogpt.js';
 import type { Heartbeat } from './types.js';
 
-/** One way in which programs report progress. */
+/**
+ * Reads one line: undefined if it is not of this format, an empty list if it is and says nothing new. May remember earlier
+ * lines of the attempt, little of them.
+ * @param line without terminal codes
+ * @param raw with them
+ */
+export type LineReader = (line: string, raw: string) => readonly Heartbeat[] | undefined;
+
+/** One way in which programs report progress with no change to them. */
 export interface LineFormat {
   readonly id: string;
   /** What every line of this format contains: the cheap test that rejects ordinary lines. Not global. */
   readonly hint: RegExp;
-  /** Reads a line that has the hint; an empty list if it was not this format after all. */
-  readonly read: (line: string) => Heartbeat[];
+  /** A reader for the lines of one attempt. */
+  readonly reader: () => LineReader;
+  /**
+   * Its steps count the whole training, and go on where the checkpoint's stood whenever the program resumed from it: so a
+   * low one says that it did not. Not so where steps may be counted anew each epoch or each launch.
+   */
+  readonly stepsGoOn?: true;
 }
 
-/** The formats, in order of precedence: the first that finds something in a line wins. Adding one is adding a row. */
-export const formats: readonly LineFormat[] = [{ id: 'explicit', hint: /heartbeat/i, read: readExplicit }];
+/** The formats, in order of precedence: what an earlier one reads a later one does not see. Adding one is adding a row. */
+export const formats: readonly LineFormat[] = [
+  { id: 'megatron', hint: /iteration {1,12}\d/, reader: () => readMegatron, stepsGoOn: true },
+  { id: 'deepspeed', hint: / step=\d|steps: \d/, reader: () => readDeepspeed },
+  { id: 'nanogpt', hint: / loss /, reader: () => readNanogpt, stepsGoOn: true },
+  {
+    id: 'transformers',
+    hint: /%\||'epoch': |Total optimization steps/,
+    reader: createTransformersReader,
+    stepsGoOn: true,
+  },
+  { id: 'lightning', hint: /%\|/, reader: createLightningReader },
+  { id: 'keras', hint: /^\s{0,16}\d{1,12}\/|^\s{0,8}Epoch \d/, reader: createKerasReader },
+  { id: 'plain', hint: /loss|epoch/i, reader: createPlainReader },
+];
+
+/** Whether a step that this format gave tells where in the whole training it is. `undefined`: the script said it itself. */
+export const stepsGoOn = (format: string | undefined): boolean =>
+  format === undefined || formats.some(({ id, stepsGoOn }) => id === format && stepsGoOn);

@@ -19,7 +19,16 @@ const mostLosses = 64;
 export function checkHealth(next: ProgressDraft, before: Progress, heartbeat: Heartbeat): void {
   const { step, loss, gradNorm } = heartbeat;
   const leads = heartbeat.rank === undefined || heartbeat.rank === 0;
-  if (leads && before.led && step !== undefined && before.step !== undefined && step < before.step) {
+  // a step that was only recognised may be an epoch's batch
+  const isSaid = heartbeat.format === undefined && before.format === undefined;
+  if (
+    isSaid &&
+    leads &&
+    before.led &&
+    step !== undefined &&
+    before.step !== undefined &&
+    step < before.step
+  ) {
     next.wentBack ??= {
       kind: 'step-went-back',
       step,
@@ -50,9 +59,11 @@ function noteBadRow(next: ProgressDraft, step: number | undefined, loss?: number
   if (next.badLosses === 0 && next.badGradNorms === 0) {
     // deleting what is not there costs as much, at every heartbeat
     if (next.firstBadStep !== undefined) delete next.firstBadStep;
+    if (next.firstBadAt !== undefined) delete next.firstBadAt;
     return;
   }
   if (step !== undefined) next.firstBadStep ??= step;
+  if (next.lastHeartbeatAt !== undefined) next.firstBadAt ??= next.lastHeartbeatAt;
   if (next.badLosses >= mostBadLosses) {
     next.unhealthy = finding(
       next,
@@ -67,14 +78,15 @@ function noteBadRow(next: ProgressDraft, step: number | undefined, loss?: number
 }
 
 function finding(
-  { firstBadStep }: ProgressDraft,
+  { firstBadStep, firstBadAt }: ProgressDraft,
   kind: HealthFinding['kind'],
   what: string,
   inRow: number,
 ): HealthFinding {
   const reason = `${what}, not a number to train with, in ${formatCount(inRow)} heartbeats in a row`;
-  if (firstBadStep === undefined) return { kind, reason };
-  return { kind, step: firstBadStep, reason: `${reason}, from step ${formatCount(firstBadStep)}` };
+  const at = firstBadAt !== undefined && { at: firstBadAt };
+  if (firstBadStep === undefined) return { kind, ...at, reason };
+  return { kind, step: firstBadStep, ...at, reason: `${reason}, from step ${formatCount(firstBadStep)}` };
 }
 
 /** A row of high losses is one spike: a new one begins only after a loss that was none. */

@@ -1,4 +1,5 @@
 import { formatCount } from '../util/text.js';
+import { stepsGoOn } from './formats.js';
 import type { HealthFinding, Progress, TimingHistory } from './types.js';
 
 /** A save may lag some steps behind the heartbeats: fewer steps back than this are no new beginning. */
@@ -17,7 +18,7 @@ export function notResumed(
 ): HealthFinding | undefined {
   const { firstStep, firstEpoch, step } = progress;
   if (firstStep === undefined || step === undefined || from.step === undefined) return undefined;
-  if (history.stepsRestart === true || progress.wentBack) return undefined;
+  if (history.stepsRestart === true || progress.wentBack || !stepsGoOn(progress.format)) return undefined;
   // a later epoch than any training began with: it went on, and counts its steps within the epoch
   if (firstEpoch !== undefined && firstEpoch > (history.firstEpoch ?? 1)) return undefined;
   // `step` too: of an attempt taken over from another supervisor the beginning may be long ago

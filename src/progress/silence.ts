@@ -73,17 +73,26 @@ interface Timeout {
 function progressTimeout(progress: Progress, history: TimingHistory): Timeout {
   const interval = longer(history.longestIntervalMs, progress.longestIntervalMs);
   const { phase } = progress;
-  if (!progress.reportsPhase || phase === undefined)
-    return longestTimes(interval, leastMs, 'the longest interval');
+  if (!progress.reportsPhase || phase === undefined) return intervalTimeout(interval, progress, history);
   const inPhase = longer(history.longestPhaseMs[phase], progress.longestPhaseMs[phase]);
   if (phase === 'startup') {
     return longestTimes(longer(inPhase, history.longestStartMs), leastStartMs, 'the longest start');
   }
   // A phase that never ended before may be far longer than any other: a floor of 30 s killed a healthy run at its first
   // validation, which took 90 s. So it gets what a worker without phases gets.
-  if (inPhase === undefined) return longestTimes(interval, leastMs, 'the longest interval');
+  if (inPhase === undefined) return intervalTimeout(interval, progress, history);
   return longestTimes(inPhase, leastInPhaseMs, `the longest wait in phase ${phase}`);
 }
+
+/** What reports once an epoch shows its second progress as late as its first: until an interval is known, the start is. */
+const intervalTimeout = (
+  intervalMs: number | undefined,
+  progress: Progress,
+  history: TimingHistory,
+): Timeout =>
+  intervalMs === undefined
+    ? longestTimes(longer(history.longestStartMs, progress.startMs), leastMs, 'the longest start')
+    : longestTimes(intervalMs, leastMs, 'the longest interval');
 
 function longestTimes(longestMs: number | undefined, floorMs: number, what: string): Timeout {
   if (longestMs === undefined || factor * longestMs <= floorMs) {
@@ -92,11 +101,9 @@ function longestTimes(longestMs: number | undefined, floorMs: number, what: stri
   return { ms: factor * longestMs, basis: `${factor} × ${what} seen (${formatDuration(longestMs)})` };
 }
 
-/** A folder that grows holds the clock, for an hour at most. */
-const clockFrom = ({ graceFromMono }: Progress, sinceMono: number): number =>
-  graceFromMono === undefined
-    ? sinceMono
-    : Math.max(sinceMono, Math.min(graceFromMono, sinceMono + longestGraceMs));
+/** A folder that grows holds the clock, for an hour at most; a progress bar as long as it moves on. */
+const clockFrom = ({ graceFromMono, barMono }: Progress, sinceMono: number): number =>
+  Math.max(sinceMono, barMono ?? sinceMono, Math.min(graceFromMono ?? sinceMono, sinceMono + longestGraceMs));
 
 const adaptive = (
   which: SilenceDeadline['which'],

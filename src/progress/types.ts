@@ -11,6 +11,10 @@ export interface Heartbeat {
   /** A checkpoint's path, as the script names it. */
   readonly checkpoint?: string;
   readonly rank?: number;
+  /** What told it, if the script did not say it for us: a format's id, or `pattern` for the user's expression. */
+  readonly format?: string;
+  /** A progress bar that nothing identifies moved on: a sign of work, without counts. */
+  readonly bar?: true;
   /** Other numbers of the line, by their own names. At most 32. */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -24,8 +28,9 @@ export interface Instant {
 /** What heartbeats say of the training's health. */
 export interface HealthFinding {
   readonly kind: 'non-finite-loss' | 'non-finite-grad-norm' | 'loss-spike' | 'step-went-back' | 'not-resumed';
-  /** The first step at which it was seen. */
+  /** The first step at which it was seen, and when that was, ms since 1970. */
   readonly step?: number;
+  readonly at?: number;
   readonly reason: string;
   /** What a person may do about it. */
   readonly advice?: string;
@@ -41,6 +46,8 @@ export interface Progress {
   readonly lastLifeMono: number;
   /** When the checkpoint folder or a file that stands for progress last grew: silence is forgiven from here. */
   readonly graceFromMono?: number;
+  /** When a progress bar last moved on that nothing identifies: silence counts from here, as long as it moves. */
+  readonly barMono?: number;
   /** Last recognised progress: a heartbeat that says something new (a step gone up, or no step at all). */
   readonly lastProgressMono?: number;
   readonly lastHeartbeatAt?: number;
@@ -51,6 +58,8 @@ export interface Progress {
   readonly totalSteps?: number;
   readonly epoch?: number;
   readonly firstEpoch?: number;
+  /** What counted these steps and epochs, as of a heartbeat. */
+  readonly format?: string;
   /** The last finite training loss; NaN would not survive JSON, `badLosses` counts those. */
   readonly loss?: number;
   readonly phase?: Phase;
@@ -69,6 +78,8 @@ export interface Progress {
   readonly badLosses: number;
   readonly badGradNorms: number;
   readonly firstBadStep?: number;
+  /** When the present row of bad numbers began, ms since 1970. */
+  readonly firstBadAt?: number;
   /** The last finite losses, at most 64: what a spike is measured against. */
   readonly recentLosses: readonly number[];
   /** Set once the training is unhealthy; stays. */

@@ -1,6 +1,6 @@
 import { formatDuration } from '../util/duration.js';
 import { formatCount, plural } from '../util/text.js';
-import type { CheckpointView, RunStatus, SupervisorView } from './run-status.js';
+import type { CheckpointView, IncidentView, RunStatus, SupervisorView } from './run-status.js';
 
 /** A run as a person reads it in `status`. */
 export function describeRun(status: RunStatus, now: number): string {
@@ -43,12 +43,23 @@ export function describeRun(status: RunStatus, now: number): string {
       lines.push(`     ${failure.reason}`);
     }
   }
+  if (status.incident) lines.push(...incidentWords(status.incident, now));
   if (status.goodput.ettr !== null) {
     lines.push(
       `goodput ${(status.goodput.ettr * 100).toFixed(1)} %, ${plural(status.goodput.lostSteps, 'step')} repeated`,
     );
   }
   return lines.map((line, i) => (i === 0 ? line : `    ${line}`)).join('\n');
+}
+
+/** What happened last, when, what was done, and where all of it is told. */
+function incidentWords({ at, attempt, kind, step, action, outcome, file }: IncidentView, now: number): string[] {
+  const where = step === null ? '' : ` at step ${formatCount(step)}`;
+  const done = outcome === 'recovered' ? 'the training went on' : (action ?? 'being judged');
+  return [
+    `last incident ${formatDuration(now - Date.parse(at))} ago: attempt ${attempt}, ${kind}${where}: ${done}`,
+    `  ${file}`,
+  ];
 }
 
 /** ` on host x`, where a pid alone would mislead; nothing where it does not. */

@@ -5,6 +5,7 @@ import type { State } from '../policy/state.js';
 import type { Happening } from '../supervisor/parts.js';
 import { formatDuration } from '../util/duration.js';
 import { formatCount } from '../util/text.js';
+import type { Incident } from './incident.js';
 
 /** What a line of trainguard's own is about; the console gives each its sign and colour. */
 export type Tone = 'start' | 'failure' | 'rollback' | 'wait' | 'done' | 'note' | 'warning' | 'detail';
@@ -22,8 +23,15 @@ export interface Telling {
   readonly checkpoints: string;
 }
 
-/** Says in plain words what happened and what is done about it. Pure. */
-export function narrate(telling: Telling, { event, before, after }: Happening): readonly Line[] {
+/**
+ * Says in plain words what happened and what is done about it. Pure.
+ * @param incident the one that the happening changed: it knows how long the attempt lasted
+ */
+export function narrate(
+  telling: Telling,
+  { event, before, after }: Happening,
+  incident?: Incident,
+): readonly Line[] {
   const lines: Line[] = [];
   const say = (tone: Tone, text: string): void => {
     lines.push({ tone, text });
@@ -100,7 +108,7 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
     default:
       break;
   }
-  if (event.type === 'inspected' || event.type === 'inspection-failed') lines.push(...failed(before, after));
+  if (event.type === 'inspected' || event.type === 'inspection-failed') lines.push(...failed(before, after, incident));
   if (after.name === 'backing-off' && before.name !== 'backing-off' && !again) {
     const action = after.ledger.failures.at(-1)?.action ?? '';
     say('wait', `waiting ${formatDuration(after.delayMs)} before attempt ${attempt} (${action})`);
@@ -108,14 +116,16 @@ export function narrate(telling: Telling, { event, before, after }: Happening): 
   return lines;
 }
 
-function failed(before: State, after: State): readonly Line[] {
+function failed(before: State, after: State, incident: Incident | undefined): readonly Line[] {
   if (before.name !== 'inspecting' || before.after !== 'failure') return [];
   const failure = after.ledger.failures.at(-1);
   if (!failure) return [];
+  const seconds = incident?.attempt === failure.attempt ? incident.afterSeconds : null;
+  const lasted = seconds === null ? '' : ` after ${formatDuration(seconds * 1000)}`;
   const lines: Line[] = [
     {
       tone: 'failure',
-      text: `attempt ${failure.attempt} failed${atStep(failure.step)}: ${failure.kind} (${exitWords(failure.exit)})`,
+      text: `attempt ${failure.attempt} failed${lasted}${atStep(failure.step)}: ${failure.kind} (${exitWords(failure.exit)})`,
     },
     { tone: 'detail', text: failure.reason },
   ];

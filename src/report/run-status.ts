@@ -1,6 +1,7 @@
 import type { FailureRecord } from '../policy/state.js';
 import type { Live } from '../supervisor/parts.js';
 import type { Goodput } from './goodput.js';
+import type { Incident } from './incident.js';
 
 /** What a run was started with; recorded beside its state. */
 export interface RunSettings {
@@ -78,6 +79,8 @@ export interface RunStatus {
   readonly checkpoint: { readonly latest: CheckpointView | null; readonly safe: CheckpointView | null };
   readonly lastRecoveryStatus: 'success' | 'failed' | null;
   readonly failures: readonly FailureView[];
+  /** The newest; null: there was none. */
+  readonly incident: IncidentView | null;
   readonly workers: readonly WorkerView[];
   readonly goodput: { readonly ettr: number | null } & Omit<Goodput, 'ettr'>;
 }
@@ -110,6 +113,16 @@ export interface FailureView {
   readonly rolledBackTo: string | null;
   readonly at: string;
   readonly evidence: FailureRecord['evidence'];
+}
+
+/** The newest incident in short; all of it is in `file`, and beside that as JSON. */
+export interface IncidentView
+  extends Pick<
+    Incident,
+    'number' | 'attempt' | 'at' | 'kind' | 'step' | 'cause' | 'action' | 'lost' | 'outcome' | 'advice'
+  > {
+  /** Markdown; its path is absolute. */
+  readonly file: string;
 }
 
 export interface WorkerView {

@@ -2,22 +2,25 @@ import type { FailureRecord, State } from '../policy/state.js';
 import type { Progress } from '../progress/types.js';
 import type { Live } from '../supervisor/parts.js';
 import { goodput } from './goodput.js';
-import type { CheckpointView, FailureView, RunStateName, RunStatus, StateRecord } from './run-status.js';
-import type { SupervisorView } from './run-status.js';
+import type { FiledIncident } from './incident.js';
+import type { CheckpointView, FailureView, IncidentView, RunStateName } from './run-status.js';
+import type { RunStatus, StateRecord, SupervisorView } from './run-status.js';
 
 export type { RunSettings, RunStatus, StateRecord, SupervisorView } from './run-status.js';
 
-/**
- * @param active whether a supervisor holds the run's lock
- * @param workerAlive whether the worker's main process is known to be there
- * @param supervisor that one, or the last; the record's own writer, unless given
- */
-export function viewRun(
-  record: StateRecord,
-  active: boolean,
-  workerAlive = active,
-  supervisor: SupervisorView | null = writerOf(record),
-): RunStatus {
+/** What is known of a run besides its record. */
+export interface Besides {
+  /** Whether the worker's main process is known to be there; as `active` unless given. */
+  readonly workerAlive?: boolean;
+  /** The supervisor, or the last; the record's own writer unless given. */
+  readonly supervisor?: SupervisorView | null;
+  /** The newest. */
+  readonly incident?: FiledIncident | undefined;
+}
+
+/** @param active whether a supervisor holds the run's lock */
+export function viewRun(record: StateRecord, active: boolean, besides: Besides = {}): RunStatus {
+  const { workerAlive = active, supervisor = writerOf(record), incident } = besides;
   const { state, progress, settings, checkpoints } = record;
   const { ledger } = state;
   const alive = state.name === 'running' || state.name === 'stopping';
@@ -54,6 +57,7 @@ export function viewRun(
     checkpoint: { latest: viewCheckpoint(checkpoints?.latest), safe: viewCheckpoint(checkpoints?.safe) },
     lastRecoveryStatus: ledger.lastRecovery,
     failures: ledger.failures.map(viewFailure),
+    incident: viewIncident(incident),
     workers: [
       {
         workerId: '0',
@@ -83,6 +87,7 @@ export const viewUnbegun = (
   active: boolean,
   supervisor: SupervisorView | null,
   pid: number | null,
+  incident?: FiledIncident,
 ): RunStatus => ({
   ...{ run, state: active ? 'starting' : 'orphaned', active, supervisor, pid, engine: null, command: [] },
   ...{ attempt: 0, retriesUsed: 0, maxRetries: 0, totalFailures: 0 },
@@ -91,6 +96,7 @@ export const viewUnbegun = (
   checkpoint: { latest: null, safe: null },
   lastRecoveryStatus: null,
   failures: [],
+  incident: viewIncident(incident),
   workers: [],
   goodput: { ettr: null, wallSeconds: 0, keptSeconds: 0, lostSteps: 0 },
 });
@@ -135,6 +141,16 @@ function stuckWords(state: State): string | null {
 
 const viewCheckpoint = (c: NonNullable<Live['checkpoints']>['latest']): CheckpointView | null =>
   c ? { id: c.id, path: c.path, step: c.step ?? c.number ?? null, standing: c.standing } : null;
+
+const viewIncident = (incident: FiledIncident | undefined): IncidentView | null =>
+  incident
+    ? {
+        ...{ number: incident.number, attempt: incident.attempt, at: incident.at, kind: incident.kind },
+        ...{ step: incident.step, cause: incident.cause, action: incident.action },
+        ...{ lost: incident.lost, outcome: incident.outcome, advice: incident.advice },
+        file: incident.file,
+      }
+    : null;
 
 function viewFailure(failure: FailureRecord): FailureView {
   const { exit } = failure;

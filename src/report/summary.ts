@@ -4,8 +4,16 @@ import { formatCount, plural } from '../util/text.js';
 import { goodput } from './goodput.js';
 import type { Line } from './narrate.js';
 
-/** The last lines of `run`: how it ended, attempts, each failure and what was done, steps lost, goodput, where the logs are. */
-export function summarizeRun(state: Extract<State, { name: 'ended' }>, logs: string): readonly Line[] {
+/**
+ * The last lines of `run`: how it ended, attempts, each failure and what was done, steps lost, goodput, where the logs are.
+ * @param logs the run's folder
+ * @param incidentOf where all about the failure of an attempt is told
+ */
+export function summarizeRun(
+  state: Extract<State, { name: 'ended' }>,
+  logs: string,
+  incidentOf: (attempt: number) => string | undefined = () => undefined,
+): readonly Line[] {
   const { ledger } = state;
   const { ettr, wallSeconds, lostSteps } = goodput(ledger, state.at);
   const parts = [
@@ -24,11 +32,14 @@ export function summarizeRun(state: Extract<State, { name: 'ended' }>, logs: str
       tone: 'detail',
       text: `${failure.attempt}  ${failure.kind}${step}${where}: ${failure.action}`,
     });
+    const incident = incidentOf(failure.attempt);
+    if (incident !== undefined) lines.push({ tone: 'detail', text: `   ${incident}` });
   }
   if (state.outcome !== 'completed' && state.reason !== ledger.failures.at(-1)?.action) {
     lines.push({ tone: 'detail', text: state.reason });
   }
-  lines.push({ tone: 'detail', text: `logs: ${logs}` });
+  const what = ledger.failures.length > 0 ? 'logs and incidents' : 'logs';
+  lines.push({ tone: 'detail', text: `${what}: ${logs}` });
   return lines;
 }
 

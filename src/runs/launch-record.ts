@@ -22,6 +22,8 @@ export interface LaunchFlags {
   /** Only false says something: it was switched off. */
   readonly rollback?: boolean;
   readonly vault?: string;
+  /** URLs among them hold secrets; this file is 0600. */
+  readonly notify?: readonly string[];
   readonly stdin?: true;
   readonly allowScratch?: true;
 }

@@ -33,6 +33,7 @@ interface Watched {
   readonly worker: Worker;
   readonly checkpoints: CheckpointWatch | undefined;
   readonly silence: SilenceWatch;
+  readonly unwatchFiles: (() => void) | undefined;
 }
 
 /** Launches an attempt and watches it to its end. Answers by `launched` and `exited`. */
@@ -121,6 +122,7 @@ function prepareWatch(
     },
     close() {
       watched?.silence.close();
+      watched?.unwatchFiles?.();
       if (watched?.checkpoints) loop.keep(watched.checkpoints.close());
     },
   };
@@ -141,7 +143,8 @@ function prepareWatch(
         grew: () => fold.grew(),
         completed: () => worker.noteCheckpoint(),
       });
-      watched = { worker, checkpoints, silence: watchSilence(loop, worker, fold, checkpoints) };
+      const unwatchFiles = parts.watchFiles?.(() => fold.grew());
+      watched = { worker, checkpoints, silence: watchSilence(loop, worker, fold, checkpoints), unwatchFiles };
       for (const order of orders) order(worker);
       orders = [];
       const exit = await worker.ended;

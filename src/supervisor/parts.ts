@@ -120,6 +120,11 @@ export interface Parts {
   /** A request left in the run folder, e.g. by `trainguard stop`. */
   takeStopRequest(): Promise<StopWish | undefined>;
   checkHost(question: HostQuestion): Promise<HostAnswer>;
+  /**
+   * Watches the files that stand for progress (config `heartbeat.files`); undefined: there are none.
+   * @returns ends the watch
+   */
+  readonly watchFiles?: (grew: () => void) => () => void;
   /** Reads the heartbeats of one line; for each attempt anew, since a format may span lines. */
   heartbeatReader(): (line: string) => readonly Heartbeat[];
   /** What an attempt that starts now is run from; undefined: nobody can say. */

@@ -13,7 +13,7 @@ export interface ProgressFold {
   readonly progress: Progress;
   /** @param offsets how far the logs were read before this line */
   line(text: string, offsets: () => LogOffsets): void;
-  /** The checkpoint folder grew: the worker lives. */
+  /** The checkpoint folder grew, or a file that stands for progress: the worker lives. */
   grew(): void;
   /** Takes back time that must not be held against the worker, ms. */
   extend(ms: number): void;
@@ -77,7 +77,7 @@ export function createProgressFold(loop: Loop, known?: Inheritance): ProgressFol
       const now = loop.now();
       for (const heartbeat of heartbeats) {
         progress = fold(progress, heartbeat, now);
-        loop.parts.heartbeat(heartbeat, now.at, offsets());
+        if (!heartbeat.bar) loop.parts.heartbeat(heartbeat, now.at, offsets());
       }
       tell();
     },

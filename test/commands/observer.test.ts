@@ -13,6 +13,7 @@ test('an attempt that is taken over is under way once its worker was found, not 
     telling: { run: 'play', command: 'train', checkpoints: 'none' },
     ...{ json: false, output: tetherOutput(tether), echo: noEcho, tether, shown: undefined },
     log: () => undefined,
+    note: () => undefined,
   });
   const underway = (): number => words.filter(({ type }) => type === 'underway').length;
   const { running } = states;

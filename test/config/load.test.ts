@@ -153,9 +153,9 @@ failures:
   - match: { exitCodes: [42], signals: [TERM], pattern: boom }
     kind: preempted
     action: ignore
-preflight: [[nvidia-smi]]
-hooks: { failed: [echo, failed] }
-notify: ["https://example.org/hook"]
+preflight: [[nvidia-smi], { command: [./check, --all], timeout: 5m }]
+hooks: { onFailure: [echo, failed], onComplete: { command: [./done] } }
+notify: ["https://example.org/hook", ./tell me, [./tell, me]]
 logs: { keep: { attempt: 512MiB, run: 2GB, attempts: 3 }, dir: logs }
 engine: local
 allowScratch: true
@@ -195,16 +195,14 @@ allowScratch: true
         action: 'ignore',
       },
     ],
-    preflight: [['nvidia-smi']],
-    hooks: { failed: ['echo', 'failed'] },
-    notify: ['https://example.org/hook'],
+    preflight: [['nvidia-smi'], { command: ['./check', '--all'], timeout: 300_000 }],
+    hooks: { onFailure: ['echo', 'failed'], onComplete: { command: ['./done'] } },
+    notify: ['https://example.org/hook', './tell me', ['./tell', 'me']],
     logs: { keep: { attempt: 512 * 1024 ** 2, run: 2e9, attempts: 3 }, dir: at('logs') },
     engine: 'local',
     allowScratch: true,
   });
-  assert.ok(
-    notices.some((text) => text.includes('notify is known, but this version does not act upon it yet')),
-  );
+  assert.doesNotMatch(notices.join('\n'), /preflight|hooks|notify/);
 });
 
 describe('says in one sentence what is wrong', () => {
@@ -252,6 +250,12 @@ describe('says in one sentence what is wrong', () => {
     ['recovery.config.json', '{"checkpoints": {"keep": {"within": "long"}}}', /checkpoints\.keep\.within must be an age such as '12h' or '30d', or a number of seconds, up to 100 years, not "long"\.$/],
     ['recovery.config.json', '{"checkpoints": {"keep": {"everyTime": 0}}}', /checkpoints\.keep\.everyTime must be longer than nothing, not 0\.$/],
     ['recovery.config.json', '{"checkpoints": {"keep": {"mode": "best"}}}', /checkpoints\.keep\.mode must be "min" or "max", not "best"\.$/],
+    ['recovery.config.json', '{\n"hooks": {\n"onFailur": ["x"]}}', /line 3: there is no key hooks\.onFailur; did you mean hooks\.onFailure\?$/],
+    ['recovery.config.json', '{"hooks": {"onFailure": "./x"}}', /hooks\.onFailure must be a list: the program and its arguments, one by one; or a table of command \(that list\) and timeout, not "\.\/x"\.$/],
+    ['recovery.config.json', '{"preflight": ["nvidia-smi"]}', /preflight\[0\] must be a list: .*, not "nvidia-smi"\.$/],
+    ['recovery.config.json', '{"preflight": [{"command": ["x"], "timeout": "0s"}]}', /preflight\[0\]/],
+    ['recovery.config.json', '{"notify": "https://x"}', /notify must be a list of URLs and commands, not "https:\/\/x"\.$/],
+    ['recovery.config.json', '{"notify": [3]}', /notify\[0\] must be an http or https URL, a command, or a list: .*, not 3\.$/],
     ['recovery.config.json', '[1]', /recovery\.config\.json must hold a table of settings\.$/],
     ['recovery.config.json', `{"name": ${JSON.stringify('x'.repeat(500))}}`, /not "x{50,60}….$/],
     // syntax

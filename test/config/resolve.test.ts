@@ -73,7 +73,26 @@ describe('settings', () => {
       resume: { args: [], env: {}, replace: {} },
       heartbeat: { files: [] },
       logs: { attemptBytes: 1024 ** 3, runBytes: 5 * 1024 ** 3, attempts: 10 },
+      preflight: [],
+      hooks: {},
+      notify: [],
     });
+  });
+
+  test('commands of the user: a list, or a table with a time limit; --notify replaces the list', () => {
+    const config = {
+      preflight: [['./check', '-q'], { command: ['./slow'], timeout: 300_000 }],
+      hooks: { onFailure: ['./tell'], onGiveUp: undefined },
+      notify: ['https://example.org/a'],
+    };
+    const { preflight, hooks, notify } = resolveSettings(config, {}, here);
+    assert.deepEqual(preflight, [
+      { argv: ['./check', '-q'], timeoutMs: 60_000 },
+      { argv: ['./slow'], timeoutMs: 300_000 },
+    ]);
+    assert.deepEqual(hooks, { onFailure: { argv: ['./tell'], timeoutMs: 60_000 } });
+    assert.deepEqual(notify, ['https://example.org/a']);
+    assert.deepEqual(resolveSettings(config, { notify: ['./mine'] }, here).notify, ['./mine']);
   });
 
   test('what is kept: each rule only where it was asked for', () => {

@@ -49,6 +49,7 @@ describe('non-finite numbers', () => {
     assert.deepEqual(unhealthy, {
       kind: 'non-finite-loss',
       step: 1199,
+      at: 0,
       reason:
         'the training loss was NaN, not a number to train with, in 2 heartbeats in a row, from step 1,199',
     });

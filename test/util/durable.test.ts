@@ -51,7 +51,7 @@ test('what changes the disk goes through the files that tests can make fail, but
     'engines/local/stacks.ts': 'an appendix for people',
     'runs/rotating-file.ts': 'synchronous, so that the last words of a killed supervisor are there',
     'commands/drill-place.ts': 'a scratch copy, which is removed at the end of the drill',
-    'commands/check-host.ts': 'tries whether a folder can be written',
+    'commands/preflight/disk.ts': 'tries whether a folder can be written',
     'commands/tether.ts': 'writes to a pipe',
     'commands/take-up.ts': 'takes back a run that never began',
   };

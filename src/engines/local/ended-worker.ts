@@ -20,6 +20,6 @@ export function createEndedWorker(exit: Exit, attemptDir: string, host: HostWatc
     noteCheckpoint: nothing,
     dumpStacks: () => Promise.resolve(),
     tails: async (bytes) => await Promise.all([readLogEnd(files.err, bytes), readLogEnd(files.out, bytes)]),
-    hostFacts: async () => await host.facts(),
+    hostFacts: async () => await host.facts(new Set()),
   };
 }

@@ -10,7 +10,7 @@ import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { findAttempt } from './adopt.js';
 import { createEndedWorker } from './ended-worker.js';
 import { watchHost } from './host-facts.js';
-import { giveUpLaunch, readMain, readStatus } from './launch-record.js';
+import { giveUpLaunch, readLaunchRecord, readMain, readStatus } from './launch-record.js';
 import { markerName } from './ours.js';
 import { prepareLaunch, syncLaunch, type LogDescriptors } from './prepare.js';
 import { resolveCommand } from './resolve-command.js';
@@ -59,11 +59,17 @@ async function adopt(
   const { rebooted, ...attempt } = found.value;
   const { attemptDir, runId, offsets } = spec;
   const checkpointDirs = options.checkpointDirs ?? [];
-  const host = watchHost([attemptDir, ...checkpointDirs], attempt.main.pid);
+  const record = rebooted ? undefined : await readLaunchRecord(attemptDir);
+  const host = watchHost({
+    dirs: [attemptDir, ...checkpointDirs],
+    pid: attempt.main.pid,
+    sinceMono: record?.startedMono,
+    oomCount: record?.oomCount,
+  });
   try {
     const worker = await createWorker({
       ...{ attemptDir, runId, offsets, events, spawner, checkpointDirs, ...attempt },
-      host: rebooted ? { facts: async () => ({ ...(await host.facts()), rebooted }) } : host,
+      host: rebooted ? { ...host, facts: async (pids) => ({ ...(await host.facts(pids)), rebooted }) } : host,
       clock: options.clock ?? systemClock,
       logsKeepAttemptBytes: options.logsKeepAttemptBytes,
       graceMs: options.graceMs ?? defaultGraceMs,
@@ -92,11 +98,11 @@ async function launch(
       `there is no stop signal ${spec.stopSignal} here; use SIGTERM, SIGINT or another`,
       exitStatus.config,
     );
-  const prepared = prepareLaunch(spec, clock.now());
+  const checkpointDirs = options.checkpointDirs ?? [];
+  const host = watchHost({ dirs: [attemptDir, ...checkpointDirs], sinceMono: mono() });
+  const prepared = prepareLaunch(spec, clock.now(), host.oomCount);
   if (!prepared.ok) return prepared;
   const logs = prepared.value;
-  const checkpointDirs = options.checkpointDirs ?? [];
-  const host = watchHost([attemptDir, ...checkpointDirs]);
   const command = resolveCommand(spec.argv[0], spec.env, spec.cwd);
   if (!command.ok) {
     logs.close();

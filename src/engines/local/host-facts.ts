@@ -1,83 +1,119 @@
 import { statSync } from 'node:fs';
-import { readProcText } from '../../util/os/proc.js';
+import { readProcess, readProcText } from '../../util/os/proc.js';
 import { errorCode } from '../../util/os/durable.js';
 import type { HostFacts } from '../../supervisor/ports.js';
 import { freeBytes } from './disk.js';
+import { kernelLinesOf } from './host-kernel.js';
+import {
+  findMemoryCgroup,
+  oomCounterOf,
+  readMemory,
+  readOomKills,
+  readPeak,
+  type Memory,
+  type MemoryCgroup,
+} from './host-memory.js';
 
 /** What of the host is watched while an attempt runs. */
 export interface HostWatch {
-  facts(): Promise<HostFacts>;
+  /** The memory killer's count as it was at the launch; for the launch record. undefined: not known. */
+  readonly oomCount: OomCount | undefined;
+  /**
+   * Notes how much memory is in use: once it ran out it is free again.
+   * @param main the attempt's main process
+   */
+  look(main: number): void;
+  /** @param pids every process that the attempt was seen to have */
+  facts(pids: ReadonlySet<number>): Promise<HostFacts>;
 }
 
-/**
- * Notes the counters as they are now.
- * @param dirs what training writes to
- * @param pid a process whose cgroup is the training's: ours, in which it is launched, or its own
- */
-export function watchHost(dirs: readonly string[], pid: number | 'self' = 'self'): HostWatch {
-  const file = findOomFile(
-    readProcText(`/proc/${pid}/cgroup`) ?? '',
-    readProcText('/proc/self/mountinfo') ?? '',
-    isFile,
-  );
-  const before = file === undefined ? undefined : readOomKills(file);
+/** What a counter of the memory killer said. */
+export interface OomCount {
+  readonly file: string;
+  readonly kills: number;
+}
+
+export interface HostWatchOptions {
+  /** What training writes to. */
+  readonly dirs: readonly string[];
+  /** A process whose cgroup is the training's: ours, in which it is launched, or its own. */
+  readonly pid?: number;
+  /** When the attempt was launched, monotonic ms of this boot; undefined: in another boot, whose log is gone. */
+  readonly sinceMono: number | undefined;
+  /** What an earlier supervisor noted at the launch; counted from now on unless given. */
+  readonly oomCount?: OomCount | undefined;
+}
+
+/** Notes the counters as they are now. */
+export function watchHost({ dirs, pid, sinceMono, oomCount: noted }: HostWatchOptions): HostWatch {
+  let membership = readProcText(`/proc/${pid ?? 'self'}/cgroup`) ?? '';
+  let cgroup = cgroupOf(membership);
+  const now = cgroup && countOf(oomCounterOf(cgroup));
+  const oomCount = noted && (now === undefined || now.file === noted.file) ? noted : now;
+  let counted = oomCount;
+  let seen: readonly Memory[] = [];
+
+  /** What starts the training may give it a cgroup of its own (systemd-run, srun): from then on that one counts. */
+  const follow = (main: number): void => {
+    const current = readProcText(`/proc/${main}/cgroup`) ?? '';
+    if (current === '' || current === membership) return;
+    membership = current;
+    cgroup = cgroupOf(current);
+    counted = cgroup && countOf(oomCounterOf(cgroup));
+  };
+  const oomKills = (): number | undefined => {
+    const kills = counted && readOomKills(counted.file);
+    return counted && kills !== undefined ? kills - counted.kills : undefined;
+  };
+  const memory = (kills = 0): Memory | undefined => {
+    const [most] = [...seen].sort((a, b) => b.usedBytes / b.limitBytes - a.usedBytes / a.limitBytes);
+    const limitBytes = kills > 0 ? (most ?? readMemory(cgroup))?.limitBytes : undefined;
+    const peak = cgroup && limitBytes !== undefined ? readPeak(cgroup) : undefined;
+    // it may run out between two looks; the peak is of all the cgroup's life, but only at the limit anybody was killed
+    const atLimit = limitBytes !== undefined && peak !== undefined && peak > 0.95 * limitBytes;
+    return atLimit ? { usedBytes: Math.min(peak, limitBytes), limitBytes } : most;
+  };
+
   return {
-    async facts() {
-      const now = file === undefined ? undefined : readOomKills(file);
-      const free = await Promise.all(dirs.map(freeOf));
-      const known = free.flatMap((entry) => (entry ? [entry] : []));
+    oomCount,
+    look(main) {
+      follow(main);
+      const memoryNow = readMemory(cgroup);
+      if (memoryNow) seen = [...seen, memoryNow].slice(-looksKept);
+    },
+    async facts(pids) {
+      const kills = oomKills();
+      const used = memory(kills);
+      const free = (await Promise.all(dirs.map(freeOf))).flatMap((entry) => (entry ? [entry] : []));
+      const isStranger = (other: number): boolean => readProcess(other) !== undefined && !pids.has(other);
+      const kernel =
+        sinceMono === undefined ? undefined : await kernelLinesOf({ sinceMono, pids, isStranger });
       return {
-        ...(before !== undefined && now !== undefined ? { oomKills: now - before } : {}),
-        ...(known.length > 0 ? { freeBytes: Object.fromEntries(known) } : {}),
+        ...(kills !== undefined && { oomKills: kills }),
+        ...(free.length > 0 && { freeBytes: Object.fromEntries(free) }),
+        ...(used && { memory: used }),
+        ...(kernel && kernel.length > 0 && { kernel }),
       };
     },
   };
 }
 
-/**
- * Where the kernel counts how often its memory killer struck in a cgroup: memory.events (v2) or memory.oom_control
- * (v1, since Linux 4.13). With both mounted, the one whose memory controller is at work.
- * @param cgroup /proc/self/cgroup
- * @param mountinfo /proc/self/mountinfo
- */
-export function findOomFile(
-  cgroup: string,
-  mountinfo: string,
-  exists: (file: string) => boolean,
-): string | undefined {
-  const memberships = cgroup.split('\n').map((line) => /^\d+:([^:]*):(.*)$/.exec(line));
-  const mounts = mountinfo.split('\n').flatMap((line) => {
-    // 30 23 0:26 /root /mount/point rw,nosuid - cgroup2 cgroup2 rw,memory
-    const match = /^\S+ \S+ \S+ (\S+) (\S+) .*? - (cgroup2?) \S+ (\S+)/.exec(line);
-    return match
-      ? [{ root: match[1] ?? '/', point: match[2] ?? '', type: match[3], options: match[4] ?? '' }]
-      : [];
-  });
-  for (const version of ['cgroup', 'cgroup2']) {
-    const own = memberships.find((m) =>
-      version === 'cgroup2' ? m?.[1] === '' : m?.[1]?.split(',').includes('memory'),
-    );
-    const inCgroup = own?.[2];
-    if (inCgroup === undefined) continue;
-    const name = version === 'cgroup2' ? 'memory.events' : 'memory.oom_control';
-    for (const mount of mounts) {
-      if (mount.type !== version) continue;
-      if (version === 'cgroup' && !mount.options.split(',').includes('memory')) continue;
-      // a container sees its own cgroup as the mount's root
-      const below = inCgroup.startsWith(mount.root) ? inCgroup.slice(mount.root.length) : inCgroup;
-      const file = [below, inCgroup, '']
-        .map((dir) => `${mount.point}/${dir}/${name}`.replace(/\/+/g, '/'))
-        .find(exists);
-      if (file !== undefined) return file;
-    }
-  }
-  return undefined;
+/** Where the kernel counts how often its memory killer struck in a process's cgroup; as {@link findMemoryCgroup}. */
+export function findOomFile(...of: Parameters<typeof findMemoryCgroup>): string | undefined {
+  const cgroup = findMemoryCgroup(...of);
+  return cgroup && oomCounterOf(cgroup);
 }
 
-function readOomKills(file: string): number | undefined {
-  const count = /^oom_kill (\d+)$/m.exec(readProcText(file) ?? '')?.[1];
-  return count === undefined ? undefined : Number(count);
+/** Of three looks, 5 s apart, the one with the most in use is told. */
+const looksKept = 3;
+
+function countOf(file: string): OomCount | undefined {
+  const kills = readOomKills(file);
+  return kills === undefined ? undefined : { file, kills };
 }
+
+const cgroupOf = (membership: string): MemoryCgroup | undefined =>
+  findMemoryCgroup(membership, readProcText('/proc/self/mountinfo') ?? '', isFile);
 
 const isFile = (file: string): boolean => statSync(file, { throwIfNoEntry: false })?.isFile() === true;
 

@@ -4,6 +4,7 @@ import type { MainRecord } from './launch-record.js';
 import type { Orders } from './orders.js';
 import type { Ours } from './ours.js';
 import type { Spawner } from './spawn.js';
+import type { StackDumper } from './stacks.js';
 
 /** A launched attempt, as those who bring it to its end see it. */
 export interface Job {
@@ -19,5 +20,5 @@ export interface Job {
   readonly graceMs: number;
   /** How the main process ended; undefined while it lives. The orders' waker is woken when it does. */
   readonly exit: () => Exit | undefined;
-  readonly dumpStacks: () => Promise<void>;
+  readonly stacks: StackDumper;
 }

@@ -7,6 +7,7 @@ import { sharesPids } from '../../util/os/lock-owner.js';
 import { parseStat, readLiving, readProcess, type ProcId } from '../../util/os/proc.js';
 import { psStartTime } from '../../util/os/proc-ps.js';
 import { attemptFiles } from './attempt-files.js';
+import type { OomCount } from './host-facts.js';
 import { createOurs, markerName } from './ours.js';
 
 /** What an attempt's launch.json says. With `pid` it names the worker to whoever comes after this supervisor. */
@@ -23,6 +24,8 @@ export interface LaunchRecord {
   /** Milliseconds since 1970, and monotonic ones of that boot. */
   readonly startedAt: number;
   readonly startedMono: number;
+  /** The memory killer's count before it: who takes the attempt over sees by it what happened while nobody watched. */
+  readonly oomCount?: OomCount | undefined;
 }
 
 /** The main process as the shim wrote it down, and its session, which is the shim's pid. */

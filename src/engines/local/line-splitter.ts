@@ -7,6 +7,8 @@ export interface LineSplitter {
   flush(): void;
   /** Bytes taken that belong to no delivered line yet. */
   readonly pendingBytes: number;
+  /** How many `\n` were taken: lines as editors and `grep -n` count them, to whom `\r` ends none. */
+  readonly newlines: number;
 }
 
 /** A line longer than this is cut, in bytes. */
@@ -24,6 +26,7 @@ export function createLineSplitter(deliver: (line: string) => void, afterCr = fa
   let carried = 0; // bytes in carry
   let pending = 0; // bytes since the last end, dropped ones too
   let skipLf = afterCr;
+  let newlines = 0;
 
   const keep = (chunk: Buffer, from: number, to: number): void => {
     pending += to - from;
@@ -47,10 +50,16 @@ export function createLineSplitter(deliver: (line: string) => void, afterCr = fa
     get pendingBytes() {
       return pending;
     },
+    get newlines() {
+      return newlines;
+    },
     push(chunk) {
       let at = 0;
       if (skipLf && chunk.length > 0) {
-        if (chunk[0] === LF) at = 1;
+        if (chunk[0] === LF) {
+          at = 1;
+          newlines++;
+        }
         skipLf = false;
       }
       const encoding = isAscii(chunk) ? 'latin1' : 'utf8'; // the same for ASCII, and faster
@@ -68,9 +77,12 @@ export function createLineSplitter(deliver: (line: string) => void, afterCr = fa
         at = end + 1;
         if (end === cr) {
           if (at === chunk.length) skipLf = true;
-          else if (chunk[at] === LF) at++;
+          else if (chunk[at] === LF) {
+            at++;
+            newlines++;
+          }
           cr = chunk.indexOf(CR, at);
-        }
+        } else newlines++;
         if (lf >= 0 && lf < at) lf = chunk.indexOf(LF, at);
       }
       keep(chunk, at, chunk.length);

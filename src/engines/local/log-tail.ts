@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { errorCode } from '../../util/os/durable.js';
 import { createLineSplitter } from './line-splitter.js';
-import { endOf } from './log-end.js';
+import { type Counted, endOf } from './log-end.js';
 
 /** Reads one log as it grows. */
 export interface LogTail {
@@ -10,6 +10,8 @@ export interface LogTail {
   readonly offset: number;
   /** The file was deleted; it is there for those who have it open, us among them. */
   readonly deleted: boolean;
+  /** How far it was read, and the `\n` from where the reading began up to there. */
+  readonly counted: Counted;
   /** The last bytes (up to 1 MiB) of a file that was deleted; they are kept when it is closed. */
   end(): Promise<string>;
   /** Reads to the end the file has now. */
@@ -60,13 +62,16 @@ export async function openLogTail(
     get deleted() {
       return deleted;
     },
-    end: async () => (closed ? kept : await endOf(handle, keptBytes)),
+    get counted() {
+      return { offset: position, newlines: splitter.newlines };
+    },
+    end: async () => (closed ? kept : (await endOf(handle, keptBytes)).text),
     read,
     async finish() {
       try {
         await read();
         splitter.flush();
-        if (deleted) kept = await endOf(handle, keptBytes);
+        if (deleted) kept = (await endOf(handle, keptBytes)).text;
       } finally {
         closed = true;
         await handle.close();
@@ -87,6 +92,7 @@ async function openIfThere(file: string): Promise<fs.FileHandle | undefined> {
 const missingLog = (offset: number): LogTail => ({
   offset,
   deleted: true,
+  counted: { offset, newlines: 0 },
   end: () => Promise.resolve(''),
   read: () => Promise.resolve(),
   finish: () => Promise.resolve(),

@@ -19,7 +19,11 @@ export interface LogDescriptors {
  * Small and synchronous, since a restart waits for it. A folder with a launch that nobody won is used again; one
  * that was launched is a Problem.
  */
-export function prepareLaunch(spec: LaunchSpec, now: number): Result<LogDescriptors> {
+export function prepareLaunch(
+  spec: LaunchSpec,
+  now: number,
+  oomCount?: LaunchRecord['oomCount'],
+): Result<LogDescriptors> {
   const { attemptDir } = spec;
   const files = attemptFiles(attemptDir);
   try {
@@ -36,7 +40,7 @@ export function prepareLaunch(spec: LaunchSpec, now: number): Result<LogDescript
     writeWhole(files.pid, ' '.repeat(1024));
     writeWhole(files.exit, ' '.repeat(256));
     writeWhole(files.shimErr, '');
-    writeWhole(files.launch, `${JSON.stringify(launchRecord(spec, now), null, 2)}\n`);
+    writeWhole(files.launch, `${JSON.stringify(launchRecord(spec, now, oomCount), null, 2)}\n`);
     const out = openLog(files.out);
     const err = openLog(files.err);
     return ok({
@@ -60,7 +64,7 @@ export async function syncLaunch(attemptDir: string): Promise<void> {
   await syncDir(attemptDir);
 }
 
-function launchRecord(spec: LaunchSpec, now: number): LaunchRecord {
+function launchRecord(spec: LaunchSpec, now: number, oomCount: LaunchRecord['oomCount']): LaunchRecord {
   const { runId, attempt, argv, cwd, stopSignal } = spec;
   const { pidNamespace } = thisPlace();
   return {
@@ -74,6 +78,7 @@ function launchRecord(spec: LaunchSpec, now: number): LaunchRecord {
     ...(pidNamespace !== undefined && { pidNamespace }),
     startedAt: now,
     startedMono: mono(),
+    ...(oomCount && { oomCount }),
   };
 }
 

@@ -25,8 +25,8 @@ export type SpawnedExit =
 export interface Spawner {
   /** Starts a process that outlives us: own session and group, no pipe to us, not ended with us. */
   start(file: string, args: readonly string[], options: SpawnOptions): Spawned;
-  /** Runs a small tool to its end, at most 10 s and 1 MiB of output. Never throws. */
-  run(file: string, args: readonly string[]): Promise<ToolResult>;
+  /** Runs a small tool to its end, at most `limitMs` (10 s unless given) and 1 MiB of output. Never throws. */
+  run(file: string, args: readonly string[], limitMs?: number): Promise<ToolResult>;
 }
 
 export interface ToolResult {
@@ -66,11 +66,11 @@ export async function loadSpawner(): Promise<Spawner> {
       });
       return { pid: child.pid, exited };
     },
-    async run(file, args) {
+    async run(file, args, limitMs = 10_000) {
       const result = await execa(file, args, {
         stdin: 'ignore',
         reject: false,
-        timeout: 10_000,
+        timeout: limitMs,
         maxBuffer: 1024 * 1024,
       });
       const why = result.stderr.trim() || errorText(result.cause ?? `exit status ${result.exitCode ?? '?'}`);

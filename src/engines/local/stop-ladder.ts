@@ -1,5 +1,5 @@
 import type { Exit } from '../../failure/types.js';
-import { readLiving, readProcText } from '../../util/os/proc.js';
+import { readLiving, readProcText, type ProcId } from '../../util/os/proc.js';
 import { writesUnder } from '../../util/os/proc-fd.js';
 import { catchesSignal, sendSignal } from '../../util/os/signals.js';
 import type { Job } from './job.js';
@@ -23,7 +23,7 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
     if (exit) return exit;
     if (orders.dumpStacks && !dumped) {
       dumped = true;
-      await job.dumpStacks(); // before any signal: it should show where the process hangs, not how it dies
+      await dumpStacks(job); // before any signal: it should show where the process hangs, not how it dies
       continue;
     }
     if (orders.warning) {
@@ -65,7 +65,10 @@ const lookMs = 250;
 const saveLookMs = 50;
 const looksBetweenFiles = 3;
 const killAgainMs = 50;
+/** How long what SIGABRT prints may take for all, and how often it is looked whether a process is done, ms. */
 const abortMs = 2000;
+const abortLookMs = 20;
+const dumpLookMs = 250;
 
 /**
  * Whether a process that the stop signal would simply end is in the middle of a save: the signal waits for it, within the
@@ -84,18 +87,44 @@ function sendWithCont({ main }: Job, signal: string): void {
   if (readLiving(main)?.state === 'T') sendSignal(main, 'SIGCONT');
 }
 
+/** Has the stacks written down; who is to be killed at once, or has ended, is not held up by it. */
+async function dumpStacks({ orders, exit, stacks }: Job): Promise<void> {
+  let done = false;
+  void stacks.dump().then(() => {
+    done = true;
+    orders.wake();
+  });
+  while (!done && !exit() && orders.killAt !== -Infinity) await orders.wait(dumpLookMs);
+}
+
 /**
- * Some runtimes print every thread's stack on SIGABRT (Python with PYTHONFAULTHANDLER). Only without a core dump: the
- * memory of a training would fill the disk.
+ * Some runtimes print every thread's stack on SIGABRT (Python with faulthandler). The main process gets it, then each
+ * other one that has faulthandler on, one by one, so that what they print does not run together; parents first, since
+ * a child that dies makes its parent do something else.
  */
-async function abortForStacks({ main, spawner, orders, clock, exit }: Job): Promise<void> {
-  const limit = /^Max core file size\s+(\S+)/m.exec(readProcText(`/proc/${main.pid}/limits`) ?? '')?.[1];
-  if (limit !== '0') {
-    const { ok } = await spawner.run('prlimit', [`--pid=${main.pid}`, '--core=0:0']);
-    if (!ok) return;
-  }
-  sendSignal(main, 'SIGABRT');
+async function abortForStacks(job: Job): Promise<void> {
+  const { main, ours, stacks, orders, clock } = job;
+  const others = ours
+    .scan()
+    .filter(({ pid }) => pid !== main.pid && pid !== main.session && hasFaulthandler(pid));
+  const from = await stacks.printedTo();
   const until = clock.mono() + abortMs;
-  while (!exit() && clock.mono() < until && orders.killAt !== -Infinity)
-    await orders.wait(until - clock.mono());
+  for (const target of [main, ...others.sort((a, b) => a.startTime - b.startTime)]) {
+    if (clock.mono() >= until || orders.killAt === -Infinity) break;
+    if (!(await leaveNoCore(job, target))) continue;
+    sendSignal(target, 'SIGABRT');
+    while (readLiving(target) && clock.mono() < until && orders.killAt !== -Infinity)
+      await orders.wait(Math.min(abortLookMs, until - clock.mono()));
+  }
+  await stacks.keepPrinted(from);
+}
+
+/** Whether Python's faulthandler.enable() was called in a process: it catches these five, and hardly anything else does. */
+const hasFaulthandler = (pid: number): boolean =>
+  ['SIGSEGV', 'SIGFPE', 'SIGABRT', 'SIGBUS', 'SIGILL'].every((signal) => catchesSignal(pid, signal) === true);
+
+/** Without a core dump: the memory of a training would fill the disk. */
+async function leaveNoCore({ spawner }: Job, { pid }: ProcId): Promise<boolean> {
+  const limit = /^Max core file size\s+(\S+)/m.exec(readProcText(`/proc/${pid}/limits`) ?? '')?.[1];
+  return limit === '0' || (await spawner.run('prlimit', [`--pid=${pid}`, '--core=0:0'])).ok;
 }

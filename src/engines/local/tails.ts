@@ -9,7 +9,7 @@ import type {
 import { errorCode, errorText } from '../../util/os/durable.js';
 import type { AttemptFiles } from './attempt-files.js';
 import { createLogBound } from './log-bound.js';
-import { readLogEnd } from './log-end.js';
+import { newlinesBefore, readLogEnd } from './log-end.js';
 import { openLogTail, type LogTail } from './log-tail.js';
 import type { Spawner } from './spawn.js';
 import { createWaker } from './waker.js';
@@ -105,9 +105,16 @@ export async function openTails(options: TailsOptions): Promise<Tails> {
     },
     ends: (bytes) => {
       const end = async (stream: LogStream, tail: LogTail): Promise<LogEnd> => {
-        if (!tail.deleted) return await readLogEnd(files[stream], bytes);
-        const text = await tail.end();
-        return { source: path.basename(files[stream]), text: text.slice(-bytes) };
+        const file = files[stream];
+        // what is gone is told as far as it was kept, without the numbers of its lines
+        if (tail.deleted) return { source: path.basename(file), text: (await tail.end()).slice(-bytes) };
+        const before = await newlinesBefore(file, options.offsets[stream]);
+        const { offset, newlines } = tail.counted;
+        return await readLogEnd(
+          file,
+          bytes,
+          before === undefined ? undefined : { offset, newlines: before + newlines },
+        );
       };
       return Promise.all([end('err', err), end('out', out)]);
     },

@@ -1,7 +1,6 @@
 import { realpathSync } from 'node:fs';
 import type { Exit } from '../../failure/types.js';
 import type { Clock, LogOffsets, Worker, WorkerEvents } from '../../supervisor/ports.js';
-import { errorText } from '../../util/os/durable.js';
 import { readLiving } from '../../util/os/proc.js';
 import { attemptFiles } from './attempt-files.js';
 import type { HostWatch } from './host-facts.js';
@@ -10,9 +9,9 @@ import type { MainRecord } from './launch-record.js';
 import { clearLeftovers } from './leftovers.js';
 import { watchMain } from './main-watch.js';
 import { createOrders } from './orders.js';
-import { createOurs, markerName } from './ours.js';
+import { createOurs, markerName, type Ours } from './ours.js';
 import type { SpawnedExit, Spawner } from './spawn.js';
-import { dumpStacksOf } from './stacks.js';
+import { createStackDumper } from './stacks.js';
 import { untilMainEnds } from './stop-ladder.js';
 import { openTails } from './tails.js';
 
@@ -51,19 +50,19 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
   const files = attemptFiles(attemptDir);
   const orders = createOrders(clock);
   const marker = markerName(options.runId);
-  const ours = createOurs({ marker, attemptDir, main, since: options.since });
-  const dumpStacks = async (): Promise<void> => {
-    try {
-      await dumpStacksOf(files.stacks, ours.scan(), clock.now());
-    } catch (error) {
-      events.notice(`the stacks could not be written to ${files.stacks} (${errorText(error)})`);
-    }
-  };
+  const pids = new Set([main.pid]);
+  const ours = remembering(createOurs({ marker, attemptDir, main, since: options.since }), pids);
+  const checkpointDirs = options.checkpointDirs.map(realPath);
+  const stacks = createStackDumper({
+    ...{ files, ours, main, spawner, clock, checkpointDirs },
+    notice: (text) => events.notice(text),
+  });
 
   // who leaves session, environment and output behind is known only while its parent lives
   let cancelLook = clock.after(firstLookMs, look);
   function look(): void {
     ours.scan();
+    options.host.look(main.pid);
     cancelLook = clock.after(lookEveryMs, look);
   }
 
@@ -74,8 +73,7 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
     orders.wake();
   });
   const job: Job = {
-    ...{ main, ours, orders, events, clock, spawner, dumpStacks },
-    checkpointDirs: options.checkpointDirs.map(realPath),
+    ...{ main, ours, orders, events, clock, spawner, stacks, checkpointDirs },
     graceMs: options.graceMs,
     exit: () => exit,
   };
@@ -101,11 +99,25 @@ export async function createWorker(options: WorkerOptions): Promise<LocalWorker>
     stop: (order) => orders.stop(order),
     kill: () => orders.kill(),
     noteCheckpoint: () => orders.noteCheckpoint(),
-    dumpStacks,
+    dumpStacks: () => stacks.dump(),
+    get stacks() {
+      return stacks.summary;
+    },
     tails: (bytes) => tails.ends(bytes),
-    hostFacts: async () => await options.host.facts(),
+    hostFacts: async () => await options.host.facts(pids),
   };
 }
+
+/** Notes whom it ever saw, within a bound: the kernel's log names who is gone by then. */
+const remembering = (ours: Ours, pids: Set<number>): Ours => ({
+  scan() {
+    const found = ours.scan();
+    for (const { pid } of found) if (pids.size < maxPids) pids.add(pid);
+    return found;
+  },
+});
+
+const maxPids = 10_000;
 
 /** As the kernel names a folder's files; a folder that is not there yet keeps its name. */
 function realPath(dir: string): string {

@@ -63,6 +63,21 @@ describe('an attempt that an earlier supervisor launched', { concurrency: 4 }, (
     assert.deepEqual(await worker.ended, { type: 'signal', signal: 'SIGKILL', number: 9 });
     assert.deepEqual(lines, ['two without an end']);
     assert.equal((await worker.hostFacts()).rebooted, undefined);
+    const [, out] = await worker.tails(8);
+    assert.deepEqual(out, { source: 'worker-0.out.log', text: 't an end', firstLine: 2 });
+  });
+
+  test('a memory kill while nobody watched is seen by the count that the launch noted', async (t) => {
+    const launched = await launch(t, ['sh', '-c', 'kill -9 $$']);
+    await launched.worker.ended;
+    const counter = path.join(launched.cwd, 'memory.events');
+    writeFileSync(counter, 'oom 5\noom_kill 4\n');
+    const file = path.join(launched.attemptDir, 'launch.json');
+    const record = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ ...record, oomCount: { file: counter, kills: 3 } }));
+    const { worker } = await adoptWorker(launched);
+    await worker.ended;
+    assert.equal((await worker.hostFacts()).oomKills, 1);
   });
 
   test('alive: it can be stopped, and leaves nothing behind', async (t) => {

@@ -32,6 +32,7 @@ print('the end')`;
   assert.ok(log.blocks * 512 <= 6 * MiB, `${log.blocks * 512} bytes on disk`);
   const [, out] = await worker.tails(7 + 1);
   assert.equal(out?.text, 'the end\n');
+  assert.equal(out.firstLine, 320_001);
 });
 
 test('where a log cannot be released that is said once', async (t) => {

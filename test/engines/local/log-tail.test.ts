@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { readLogEnd } from '../../../src/engines/local/log-end.js';
+import { newlinesBefore, readLogEnd } from '../../../src/engines/local/log-end.js';
 import { openLogTail } from '../../../src/engines/local/log-tail.js';
 import { tempDir } from './support.js';
 
@@ -60,4 +60,34 @@ test("a log's end begins at a character and leaves out what was released", async
   assert.equal((await readLogEnd(file, 100)).text, '…é end');
   assert.equal((await readLogEnd(file, 5)).text, ' end');
   assert.deepEqual(await readLogEnd(path.join(dir, 'none.log'), 5), { source: 'none.log', text: '' });
+});
+
+test("the end's first line has the number that editors give it, wherever the reading began and was cut", async (t) => {
+  const file = path.join(tempDir(t), 'a.log');
+  const bytes = Buffer.from('alpha\rbeta\r\ngamma\n\nepsilon\nlast');
+  const newlinesIn = (to: number): number => bytes.subarray(0, to).filter((byte) => byte === 10).length;
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    writeFileSync(file, bytes.subarray(0, cut));
+    const tail = await openLogTail(file, 0, () => undefined);
+    await tail.read();
+    writeFileSync(file, bytes);
+    assert.deepEqual(tail.counted, { offset: cut, newlines: newlinesIn(cut) });
+    await tail.finish();
+    assert.deepEqual(tail.counted, { offset: bytes.length, newlines: 4 });
+    assert.equal(await newlinesBefore(file, cut), newlinesIn(cut));
+    const { firstLine } = await readLogEnd(file, cut, tail.counted);
+    assert.equal(firstLine, 1 + newlinesIn(bytes.length - cut), `the last ${cut}`);
+  }
+});
+
+test('lines are not numbered where nobody counted those before', async (t) => {
+  const file = path.join(tempDir(t), 'a.log');
+  writeFileSync(file, 'one\ntwo\n');
+  assert.deepEqual(await readLogEnd(file, 100), { source: 'a.log', text: 'one\ntwo\n', firstLine: 1 });
+  assert.deepEqual(await readLogEnd(file, 4), { source: 'a.log', text: 'two\n' });
+  writeFileSync(file, Buffer.concat([Buffer.alloc(8192), Buffer.from('two\n')]));
+  assert.deepEqual(await readLogEnd(file, 10_000), { source: 'a.log', text: 'two\n' });
+  assert.equal(await newlinesBefore(file, 8193), undefined);
+  const counted = { offset: 8196, newlines: 701 };
+  assert.equal((await readLogEnd(file, 10_000, counted)).firstLine, 701);
 });

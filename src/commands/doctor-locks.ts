@@ -1,0 +1,41 @@
+import { findVault } from '../checkpoints/vault.js';
+import type { LockFacts } from '../report/doctor-folders.js';
+import { runDirOf } from '../runs/run-dir.js';
+import { describeOwner } from '../util/os/lock-owner.js';
+import { probeLock } from '../util/os/lock-probe.js';
+import { missingAncestor } from '../util/os/empty-dirs.js';
+import type { Rival } from '../util/os/lock-claims.js';
+import { nearestThere, tryLock } from './doctor-folders.js';
+import { nameOf } from './name-of-run.js';
+import type { RunPlan } from './run-plan.js';
+
+/** Looks who has the run and its checkpoint folders, and takes a lock of its own for a moment. */
+export async function lockFacts(plan: RunPlan, dirs: readonly string[]): Promise<LockFacts> {
+  const held: LockFacts['held'][number][] = [];
+  const name = await nameOf(plan);
+  if (!name.ok) return { held, problem: name.error.message };
+  const dir = runDirOf(plan.stateDir, name.value);
+  const holder = (await missingAncestor(dir)) === undefined && (await probeLock({ dir, keepIn: dir }));
+  if (holder)
+    held.push({
+      what: `run ${name.value}`,
+      by: whoIs(holder),
+      way: `trainguard attach ${name.value}, or stop it with "trainguard stop ${name.value}", or choose another --name`,
+    });
+  const named = plan.checkpoints?.vault;
+  for (const folder of dirs) {
+    const vault = await findVault({ dir: folder, bearsDotName: true, ...(named !== undefined && { named }) });
+    const rival = vault !== undefined && (await probeLock({ dir: folder, keepIn: vault }));
+    // the run itself is named already
+    if (!rival || (holder && rival.owner?.run === name.value)) continue;
+    held.push({
+      what: `checkpoint folder ${folder}`,
+      by: rival.owner ? `run ${rival.owner.run} (${whoIs(rival)})` : whoIs(rival),
+      way: 'stop that run, or choose another --checkpoint-dir',
+    });
+  }
+  return { run: name.value, held, ...(await tryLock(await nearestThere(plan.stateDir))) };
+}
+
+const whoIs = ({ owner }: Rival): string =>
+  owner ? describeOwner(owner) : 'a process that does not answer';

@@ -1,0 +1,116 @@
+import fs from 'node:fs/promises';
+import type { GlobalOptions } from '../cli.js';
+import type { Exit } from '../failure/types.js';
+import { describeExplanation } from '../report/report-explanation.js';
+import { errorCode, errorText } from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { signalExit } from './explain-exit.js';
+import { explain as explainLogs, failureFinder } from './explain-judge.js';
+import { digestLog, type Finder, type LogDigest } from './explain-read.js';
+import { refuse } from './refuse.js';
+
+export interface ExplainOptions extends GlobalOptions {
+  readonly exitCode?: number;
+  readonly signal?: string;
+}
+
+/**
+ * `trainguard explain <log…>`: says why the program that wrote the logs failed. Exit 0 whenever it could answer, also
+ * where no failure was found; 1 if a log cannot be read.
+ */
+export async function explain(names: readonly string[], options: ExplainOptions): Promise<number> {
+  const json = options.json === true;
+  const exit = exitOf(options);
+  if (!exit.ok) return refuse(exit.error, json);
+  if (new Set(names).size < names.length)
+    return refuse(fail('a log is named twice; name each once', exitStatus.usage).error, json);
+  const finder = failureFinder();
+  const logs: LogDigest[] = [];
+  for (const name of names) {
+    const log = await readLog(name, finder);
+    if (!log.ok) return refuse(log.error, json);
+    logs.push(log.value);
+  }
+  const explanation = explainLogs(logs, exit.value);
+  process.stdout.write(
+    json
+      ? `${JSON.stringify({ schemaVersion: 1, found: explanation.cause !== null, ...explanation })}\n`
+      : describeExplanation(explanation),
+  );
+  return exitStatus.done;
+}
+
+function exitOf({ exitCode, signal }: ExplainOptions): Result<Exit | undefined> {
+  if (exitCode !== undefined && signal !== undefined)
+    return fail('a program ends by --exit-code or by --signal, not by both', exitStatus.usage);
+  if (exitCode !== undefined) {
+    if (exitCode > 255) return fail(`--exit-code ${exitCode}: exit statuses go from 0 to 255`, exitStatus.usage);
+    return ok({ type: 'code', code: exitCode });
+  }
+  if (signal === undefined) return ok(undefined);
+  const exit = signalExit(signal);
+  return exit ? ok(exit) : fail(`--signal ${signal}: there is no such signal; use SIGKILL, or 9`, exitStatus.usage);
+}
+
+async function readLog(name: string, finder: Finder): Promise<Result<LogDigest>> {
+  const source = name === '-' ? 'stdin' : name;
+  try {
+    const handle = await fs.open(name === '-' ? '/dev/stdin' : name, 'r');
+    try {
+      let checked = false;
+      const digest = await digestLog(
+        source,
+        async (into) => {
+          const { bytesRead } = await handle.read(into, 0, into.length, null);
+          if (!checked) refuseBinary(into.subarray(0, bytesRead));
+          checked = true;
+          return bytesRead;
+        },
+        finder,
+      );
+      return ok(digest);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof NoLog) return fail(`${source} ${error.message}`, exitStatus.failed);
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    return fail(whyNot(source, code, error), exitStatus.failed, code);
+  }
+}
+
+function whyNot(name: string, code: string, error: unknown): string {
+  switch (code) {
+    case 'ENOENT':
+      return `there is no log ${name}; check its name`;
+    case 'EISDIR':
+      return `${name} is a folder; name the log in it`;
+    case 'EACCES':
+      return `${name} cannot be read: no permission`;
+    default:
+      return `${name} cannot be read: ${errorText(error)}`;
+  }
+}
+
+class NoLog extends Error {}
+
+const probeBytes = 8192;
+/** What a program that writes text never begins with. */
+const packed: readonly (readonly [string, readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['zip', [0x50, 0x4b, 0x03, 0x04]],
+];
+
+/** A log may begin with a hole where its start was released, and hold a stray NUL; it is not full of them. */
+function refuseBinary(bytes: Uint8Array): void {
+  const kind = packed.find(([, magic]) => magic.every((byte, at) => bytes[at] === byte))?.[0];
+  if (kind !== undefined) throw new NoLog(`is packed by ${kind}; unpack it first (to a pipe: explain - reads stdin)`);
+  const begin = bytes.findIndex((byte) => byte !== 0);
+  const head = begin === -1 ? bytes.subarray(0, 0) : bytes.subarray(begin, begin + probeBytes);
+  const zeros = head.filter((byte) => byte === 0).length;
+  if (zeros * 100 > head.length) throw new NoLog('is no log: it is binary');
+}

@@ -1,0 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import path from 'node:path';
+import type { UserCommand } from '../../config/resolve.js';
+import type { HostQuestion } from '../../supervisor/parts.js';
+import { maskArgv } from '../../util/mask.js';
+import { type ChildEnd, endWords, runChild } from '../children.js';
+import { openChildrenLog } from '../children-log.js';
+import { hookEnv, hookInput, type RunFacts } from '../hook-context.js';
+import { permanentExit, saying } from '../hooks.js';
+import type { Lack } from './lack.js';
+
+/** What the user's own checks say: undefined: all passed. */
+type Verdict = { readonly lack: Lack } | { readonly never: string } | undefined;
+
+export interface UserChecks {
+  ask(question: HostQuestion): Promise<Verdict>;
+  /** A new wait begins: what was answered before does not count. */
+  reset(): void;
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+}
+
+/** After how long checks that did not pass are called again, ms: the first time, and at most; it doubles in between. */
+const againAfterMs = { first: 1000, most: 10_000 };
+/** How long a check may take before it is said that it is what is waited for, ms. */
+const sayAfterMs = 1000;
+const slow: Verdict = { lack: { about: 'slow check', words: 'the preflight checks to end' } };
+
+/** Calls config `preflight` (docs/hooks.md), one after the other, up to the first that does not pass. */
+export function createUserChecks(commands: readonly UserCommand[], facts: RunFacts): UserChecks {
+  const log = openChildrenLog(path.join(facts.runDir, 'preflight.log'));
+  let underWay: Promise<Verdict> | undefined;
+  let last: { readonly waitedMs: number; readonly verdict: Verdict; readonly again: number } | undefined;
+
+  async function callAll({ failure, signal }: HostQuestion): Promise<Verdict> {
+    const context = failure ? { attempt: failure.attempt, failure } : {};
+    for (const { argv, timeoutMs } of commands) {
+      const end = await runChild({
+        ...{ argv, timeoutMs, signal, cwd: facts.cwd },
+        env: hookEnv(process.env, 'preflight', facts, context),
+        input: hookInput('preflight', facts, Date.now(), context),
+      });
+      log.add('preflight', argv, end);
+      const verdict = judge(maskArgv(argv).join(' ').slice(0, 80), end);
+      if (verdict) return verdict;
+    }
+    return undefined;
+  }
+
+  return {
+    async ask(question) {
+      if (commands.length === 0) return undefined;
+      const { waitedMs } = question;
+      if (last?.verdict && waitedMs - last.waitedMs < last.again) return last.verdict;
+      underWay ??= callAll(question);
+      const verdict = await Promise.race([underWay, delay(sayAfterMs, slow, { ref: false })]);
+      if (verdict === slow) return slow;
+      underWay = undefined;
+      const again = last ? Math.min(2 * last.again, againAfterMs.most) : againAfterMs.first;
+      last = { waitedMs, verdict, again };
+      return verdict;
+    },
+    reset() {
+      last = undefined;
+    },
+    async close() {
+      await underWay;
+      log.close();
+    },
+  };
+}
+
+/** Exit 0 passes, 125 means that no waiting helps; everything else may be better later. */
+function judge(name: string, end: ChildEnd): Verdict {
+  if (end.type === 'exited' && end.code === 0) return undefined;
+  if (end.type === 'exited' && end.code === permanentExit) {
+    return {
+      never: `the preflight check "${name}" says that the failure is permanent (exit ${permanentExit})${saying(end)}`,
+    };
+  }
+  return {
+    lack: {
+      about: `check ${name}`,
+      words: `the preflight check "${name}" to pass (${endWords(end)}${saying(end)})`,
+    },
+  };
+}
