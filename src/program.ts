@@ -147,14 +147,22 @@ export function buildProgram(done: (status: number) => void): Command {
       done(await doctor(command, options));
     });
 
-  verb(program, 'report', 'tell all of a run in Markdown: how it went, every failure, what was done, what is where')
+  verb(
+    program,
+    'report',
+    'tell all of a run in Markdown: how it went, every failure, what was done, what is where',
+  )
     .argument('[run]', 'the run (the one last at work unless given)')
     .action(async (name: string | undefined, options: import('./commands/report.js').ReportOptions) => {
       const { report } = await import('./commands/report.js');
       done(await report(name, options));
     });
 
-  verb(program, 'explain', 'say why a program failed, by its logs; also of programs that trainguard did not run')
+  verb(
+    program,
+    'explain',
+    'say why a program failed, by its logs; also of programs that trainguard did not run',
+  )
     .argument('<log...>', "its logs, e.g. stdout's and stderr's; - for stdin")
     .option('--exit-code <n>', 'how it ended, where that is known', count)
     .option('--signal <name>', 'the same: SIGKILL, or 9')

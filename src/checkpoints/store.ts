@@ -140,8 +140,8 @@ export class Store implements CheckpointStore {
     return this.#alone('cannot be looked at', () => this.#rollbacks.plan(request));
   }
 
-  vet(id: string): Promise<Result<string | undefined>> {
-    return this.#alone('cannot be read', () => this.#rollbacks.vet(id));
+  vet(id: string, afresh = false): Promise<Result<string | undefined>> {
+    return this.#alone('cannot be read', () => this.#rollbacks.vet(id, afresh));
   }
 
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>> {

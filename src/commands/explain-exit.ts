@@ -7,7 +7,17 @@ interface Saying {
 }
 
 const signalNumbers: Readonly<Record<string, number>> = {
-  ...{ SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGTRAP: 5, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9 },
+  ...{
+    SIGHUP: 1,
+    SIGINT: 2,
+    SIGQUIT: 3,
+    SIGILL: 4,
+    SIGTRAP: 5,
+    SIGABRT: 6,
+    SIGBUS: 7,
+    SIGFPE: 8,
+    SIGKILL: 9,
+  },
   ...{ SIGUSR1: 10, SIGSEGV: 11, SIGUSR2: 12, SIGPIPE: 13, SIGALRM: 14, SIGTERM: 15 },
   ...{ SIGXCPU: 24, SIGXFSZ: 25, SIGSYS: 31 },
 };
@@ -31,7 +41,7 @@ const codeExit = (match: RegExpExecArray): Exit | undefined => {
 export const sayings: readonly Saying[] = [
   // bash and dash: `train.sh: line 3: 12345 Killed   python train.py`, or the word alone
   { pattern: /(?:^|: line \d{1,9}: {1,8}\d{1,9} )Killed(?: {2,80}\S|$)/, exit: () => signalExit('SIGKILL') },
-  { pattern: /\bSegmentation fault\b(?! at )/, exit: () => signalExit('SIGSEGV') },
+  { pattern: /(?:^|\d |: )Segmentation fault(?: {0,2}\(| {2,80}\S|$)/, exit: () => signalExit('SIGSEGV') },
   { pattern: /(?:^|\d )Aborted(?: \(core dumped\)| {2,80}\S|$)/, exit: () => signalExit('SIGABRT') },
   { pattern: /\bBus error\b(?: \(core dumped\)|$)/, exit: () => signalExit('SIGBUS') },
   { pattern: /(?:^|\d )Terminated(?: {2,80}\S|$)/, exit: () => signalExit('SIGTERM') },

@@ -81,7 +81,7 @@ export async function digestLog(
     }
   };
 
-  for (let over = false; !over; ) {
+  for (let over = false; !over;) {
     if (length > tailBytes) {
       const drop = length - tailBytes;
       if (countedTo < drop) lineAt(drop);
@@ -122,7 +122,8 @@ export async function digestLog(
       const end = endOfLine(have, hit);
       scanned = end + 1;
       const near = lineBytes / 2;
-      if (!finder.matters(have.toString('utf8', Math.max(begin, hit - near), Math.min(end, hit + near)))) continue;
+      if (!finder.matters(have.toString('utf8', Math.max(begin, hit - near), Math.min(end, hit + near))))
+        continue;
       found++;
       const from = linesBack(have, begin, Math.max(0, hit - beforeBytes));
       const until = linesOn(have, end, Math.min(length, hit + afterBytes));
@@ -136,7 +137,8 @@ export async function digestLog(
 }
 
 /** Where the line that holds this place begins, as far as it is there. */
-const startOfLine = (bytes: Buffer, at: number): number => (at === 0 ? 0 : bytes.lastIndexOf(newline, at - 1) + 1);
+const startOfLine = (bytes: Buffer, at: number): number =>
+  at === 0 ? 0 : bytes.lastIndexOf(newline, at - 1) + 1;
 
 function endOfLine(bytes: Buffer, at: number): number {
   const end = bytes.indexOf(newline, at);

@@ -31,7 +31,7 @@ export function searchFor(needles: readonly string[]): Search {
   return {
     find(bytes, from, to) {
       const last = Math.min(bytes.length, to + width - 1);
-      for (let at = from + width - 1; at < last; ) {
+      for (let at = from + width - 1; at < last;) {
         // both are there: at is at least 1 here, and less than the length
         const pair = ((bytes[at - 1] as number) << 8) | (bytes[at] as number);
         const shift = shifts[pair] as number;

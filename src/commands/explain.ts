@@ -44,12 +44,15 @@ function exitOf({ exitCode, signal }: ExplainOptions): Result<Exit | undefined> 
   if (exitCode !== undefined && signal !== undefined)
     return fail('a program ends by --exit-code or by --signal, not by both', exitStatus.usage);
   if (exitCode !== undefined) {
-    if (exitCode > 255) return fail(`--exit-code ${exitCode}: exit statuses go from 0 to 255`, exitStatus.usage);
+    if (exitCode > 255)
+      return fail(`--exit-code ${exitCode}: exit statuses go from 0 to 255`, exitStatus.usage);
     return ok({ type: 'code', code: exitCode });
   }
   if (signal === undefined) return ok(undefined);
   const exit = signalExit(signal);
-  return exit ? ok(exit) : fail(`--signal ${signal}: there is no such signal; use SIGKILL, or 9`, exitStatus.usage);
+  return exit
+    ? ok(exit)
+    : fail(`--signal ${signal}: there is no such signal; use SIGKILL, or 9`, exitStatus.usage);
 }
 
 async function readLog(name: string, finder: Finder): Promise<Result<LogDigest>> {
@@ -108,7 +111,8 @@ const packed: readonly (readonly [string, readonly number[]])[] = [
 /** A log may begin with a hole where its start was released, and hold a stray NUL; it is not full of them. */
 function refuseBinary(bytes: Uint8Array): void {
   const kind = packed.find(([, magic]) => magic.every((byte, at) => bytes[at] === byte))?.[0];
-  if (kind !== undefined) throw new NoLog(`is packed by ${kind}; unpack it first (to a pipe: explain - reads stdin)`);
+  if (kind !== undefined)
+    throw new NoLog(`is packed by ${kind}; unpack it first (to a pipe: explain - reads stdin)`);
   const begin = bytes.findIndex((byte) => byte !== 0);
   const head = begin === -1 ? bytes.subarray(0, 0) : bytes.subarray(begin, begin + probeBytes);
   const zeros = head.filter((byte) => byte === 0).length;

@@ -5,5 +5,7 @@ export function maskDeep<T>(value: T): T {
   if (typeof value === 'string') return maskText(value) as T;
   if (Array.isArray(value)) return value.map(maskDeep) as T;
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, maskDeep(one as unknown)])) as T;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [name, maskDeep(one as unknown)]),
+  ) as T;
 }

@@ -29,7 +29,12 @@ export async function report(name: string | undefined, options: ReportOptions): 
   const folders = await foldersOf(run, options);
   const files = filesOf(run, folders);
   if (json) {
-    const data = { run: status.value, incidents, checkpoints: folders.map(asData), files: Object.fromEntries(files) };
+    const data = {
+      run: status.value,
+      incidents,
+      checkpoints: folders.map(asData),
+      files: Object.fromEntries(files),
+    };
     process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...data })}\n`);
   } else {
     const shown = folders.map((folder): FolderReport => ('facts' in folder ? rowsOf(folder) : folder));
@@ -110,7 +115,9 @@ function filesOf(
   { dir, paths }: Run,
   folders: readonly (Folder | { readonly problem: string })[],
 ): readonly (readonly [string, string])[] {
-  const vaults = folders.flatMap((folder) => ('facts' in folder && folder.vault !== null ? [folder.vault] : []));
+  const vaults = folders.flatMap((folder) =>
+    'facts' in folder && folder.vault !== null ? [folder.vault] : [],
+  );
   return [
     ['run', dir],
     ['logs', paths.attempts],

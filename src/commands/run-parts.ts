@@ -15,6 +15,7 @@ import { thisPlace } from '../util/os/lock-owner.js';
 import { maskArgv } from '../util/mask.js';
 import { ok, type Result } from '../util/result.js';
 import { betweenAttempts } from './between-attempts.js';
+import { codeFacts } from './code-facts.js';
 import { inheritanceOf, metricsToCut } from './inheritance.js';
 import { applyResume } from './resume.js';
 import { idlePreset, recipeFor, resumeAdvice } from './resume-plan.js';
@@ -152,7 +153,7 @@ export async function wire(
       return { by: 'request', atCheckpoint: request.value.afterCheckpoint };
     },
     checkHost: (question) => between.checkHost(question),
-    codeFacts: () => Promise.resolve(undefined),
+    codeFacts: () => codeFacts({ cwd: plan.cwd, argv: plan.argv, env: process.env }),
     runHook: (name, context, signal) => between.runHook(name, context, signal),
   };
 

@@ -45,7 +45,7 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\bhttps?:\/\/[^\s'"<>)]{1,500}/gi, 'URL'],
   [/0x[0-9a-f]+/gi, 'ADDRESS'],
   [
-    /\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? (?:\d{1,2} )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b/g,
+    /\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? (?:\d{1,2} )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?: {1,2}\d{1,2})?\b/g,
     'DATE',
   ],
   // a folder is another in each run, the file's name is not

@@ -74,8 +74,7 @@ const killedChild = 247;
 function memoryRanOut(host: HostFacts, reportedAs: number | undefined): Failure | undefined {
   const { oomKills } = host;
   const counted = oomKills !== undefined && oomKills > 0;
-  const logged = matchKernel(host);
-  const named = logged?.signature.kind === 'host-memory' ? logged : undefined;
+  const named = matchKernel(host).find(({ signature }) => signature.kind === 'host-memory');
   const guessed = reportedAs === killedChild && oomKills === undefined;
   if (!counted && !named && !guessed) return undefined;
   const said = reportedAs === undefined ? '' : ` (exit status ${reportedAs})`;

@@ -1,30 +1,30 @@
 import { shortened } from './log-lines.js';
-import { matchKernel } from './match.js';
+import { type Found, matchKernel } from './match.js';
 import type { Failure, FailureKind, HostFacts } from './types.js';
 
 const ofGpus = /\b(?:CUDA|cuda|NCCL|GPU|HIP|CU[A-Z]{2,8}_STATUS_|device-side)/;
-/** What a GPU that fails looks like to a program that knows nothing of GPUs. */
+/** What a GPU that fails looks like where nobody says a word. */
 const unexplained: readonly FailureKind[] = ['killed', 'unknown'];
 
 /**
- * What the kernel's log adds: it strengthens what the training said of a GPU, and decides where that is the same story
- * told by a program that knows less (`unspecified launch failure` of a GPU that has fallen off the bus).
+ * What the kernel's log adds: it strengthens what the training said, and decides where a GPU's failure was told by a
+ * program that knows less (`unspecified launch failure` of one that has fallen off the bus). A memory kill is the
+ * exit's to tell.
  */
-export function withKernel(failure: Failure, host: HostFacts): Failure {
-  const found = matchKernel(host);
-  if (!found || found.signature.kind === 'host-memory') return failure;
-  const { signature, evidence } = found;
-  const all = [...failure.evidence, evidence];
-  if (failure.kind === signature.kind && ofGpus.test(failure.reason)) {
-    return { ...failure, evidence: all, confidence: Math.max(failure.confidence, 0.98) };
-  }
-  const sameStory =
-    unexplained.includes(failure.kind) ||
-    ((failure.kind === 'exception' || failure.kind === 'network') &&
-      signature.kind === 'gpu' &&
-      ofGpus.test(failure.reason));
-  if (!sameStory) return failure;
+export const withKernel = (failure: Failure, host: HostFacts): Failure =>
+  matchKernel(host).reduce(weigh, failure);
+
+function weigh(failure: Failure, { signature, evidence }: Found): Failure {
   const { advice, id, kind } = signature;
+  if (kind === 'host-memory') return failure;
+  const aboutGpus = ofGpus.test(failure.reason);
+  if (failure.kind === kind && (kind === 'storage' || aboutGpus)) {
+    const confidence = Math.max(failure.confidence, 0.98);
+    return { ...failure, evidence: [...failure.evidence, evidence], confidence };
+  }
+  const toldByLess =
+    kind === 'gpu' && aboutGpus && (failure.kind === 'exception' || failure.kind === 'network');
+  if (kind === 'storage' || !(toldByLess || unexplained.includes(failure.kind))) return failure;
   return {
     ...failure,
     kind,

@@ -65,15 +65,13 @@ export function findLine(signature: Signature, logs: readonly LogLines[], exit: 
   return undefined;
 }
 
-/** The first signature that the kernel's log bears, and its newest line. */
-export function matchKernel({ kernel = [] }: HostFacts): Found | undefined {
-  for (const signature of signatures) {
-    if (signature.where !== 'kernel') continue;
+/** The signatures that the kernel's log bears, each with its newest line. */
+export const matchKernel = ({ kernel = [] }: HostFacts): readonly Found[] =>
+  signatures.flatMap((signature) => {
+    if (signature.where !== 'kernel') return [];
     const line = kernel.findLast((one) => signature.pattern.test(one));
-    if (line !== undefined) return { signature, evidence: { text: line.trim(), source: 'kernel log' } };
-  }
-  return undefined;
-}
+    return line === undefined ? [] : [{ signature, evidence: { text: line.trim(), source: 'kernel log' } }];
+  });
 
 const allowsExit = ({ exitCodes }: Signature, exit: Exit): boolean =>
   exitCodes === undefined || (exit.type === 'code' && exitCodes.includes(exit.code));

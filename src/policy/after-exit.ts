@@ -167,7 +167,9 @@ function inspectFailure(
     ...(code?.attempt === ledger.attempt && { code }),
     ...(code?.attempt === ledger.attempt && codeChanged !== undefined && { codeChanged }),
   };
-  const reread = loading !== undefined && resume ? { reread: resume.path } : undefined;
+  // who stumbles before the first step may have stumbled over what it loaded, whatever it says
+  const early = kind === 'exception' && ruled === undefined && event.summary.startMs === undefined;
+  const reread = (loading !== undefined || early) && resume ? { reread: resume.path } : undefined;
   return {
     state: { name: 'inspecting', after: 'failure', failure: record, ledger },
     effects: [{ type: 'inspect', ...reread }],

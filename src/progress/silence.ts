@@ -1,11 +1,18 @@
 import { formatDuration } from '../util/duration.js';
 import type { Progress, SilenceDeadline, SilenceSettings, TimingHistory } from './types.js';
 
-/** Adaptive timeouts are so many times the longest that was seen (NVRx uses 5)… */
+/**
+ * Adaptive timeouts are so many times the longest that was seen (NVRx uses 5)… At most the least that is waited comes on
+ * top of it: five times a known evaluation of 40 minutes found a hang after five hours.
+ */
 const factor = 5;
-/** …and never less: between progresses, and in a phase whose length is known, and for a start (NVRx: 60 minutes). */
-const leastMs = 10 * 60_000;
-const leastInPhaseMs = 30_000;
+/**
+ * …and never less: between progresses, in a phase of training whose steps are known, and for a start (NVRx: 60 minutes).
+ * A first evaluation, a save elsewhere or a last export is silent for up to 40 minutes, and looks like a hang until it
+ * ends; a step waits for 10 minutes at most, as then PyTorch itself aborts a collective (test/chaos/false-alarms.mjs).
+ */
+const leastMs = 30 * 60_000;
+const leastTrainMs = 10 * 60_000;
 const leastStartMs = 60 * 60_000;
 /** A warning comes at the timeout, a hang at so many times it. */
 const hangFactor = 1.5;
@@ -78,10 +85,13 @@ function progressTimeout(progress: Progress, history: TimingHistory): Timeout {
   if (phase === 'startup') {
     return longestTimes(longer(inPhase, history.longestStartMs), leastStartMs, 'the longest start');
   }
-  // A phase that never ended before may be far longer than any other: a floor of 30 s killed a healthy run at its first
-  // validation, which took 90 s. So it gets what a worker without phases gets.
+  // a phase that never ended before may be far longer than any other, so it gets what a worker without phases gets
   if (inPhase === undefined) return intervalTimeout(interval, progress, history);
-  return longestTimes(inPhase, leastInPhaseMs, `the longest wait in phase ${phase}`);
+  return longestTimes(
+    inPhase,
+    phase === 'train' ? leastTrainMs : leastMs,
+    `the longest wait in phase ${phase}`,
+  );
 }
 
 /** What reports once an epoch shows its second progress as late as its first: until an interval is known, the start is. */
@@ -98,7 +108,10 @@ function longestTimes(longestMs: number | undefined, floorMs: number, what: stri
   if (longestMs === undefined || factor * longestMs <= floorMs) {
     return { ms: floorMs, basis: `${formatDuration(floorMs)}, the least that is waited here` };
   }
-  return { ms: factor * longestMs, basis: `${factor} × ${what} seen (${formatDuration(longestMs)})` };
+  const seen = `${what} seen (${formatDuration(longestMs)})`;
+  if (factor * longestMs <= floorMs + longestMs)
+    return { ms: factor * longestMs, basis: `${factor} × ${seen}` };
+  return { ms: floorMs + longestMs, basis: `${formatDuration(floorMs)} more than ${seen}` };
 }
 
 /** A folder that grows holds the clock, for an hour at most; a progress bar as long as it moves on. */

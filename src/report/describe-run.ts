@@ -53,7 +53,10 @@ export function describeRun(status: RunStatus, now: number): string {
 }
 
 /** What happened last, when, what was done, and where all of it is told. */
-function incidentWords({ at, attempt, kind, step, action, outcome, file }: IncidentView, now: number): string[] {
+function incidentWords(
+  { at, attempt, kind, step, action, outcome, file }: IncidentView,
+  now: number,
+): string[] {
   const where = step === null ? '' : ` at step ${formatCount(step)}`;
   const done = outcome === 'recovered' ? 'the training went on' : (action ?? 'being judged');
   return [

@@ -22,7 +22,10 @@ export function deedsOf(incident: Incident, happening: Happening): readonly Deed
   if (event.type === 'exited' && before.name === 'stopping') say('stopped', stopWords(before.cause));
   if (event.type === 'started' && before.name !== 'ended' && before.name !== 'idle')
     say('note', 'the supervisor was gone; another one goes on with it');
-  if (incident.action !== null && !incident.done.some(({ type, text }) => type === 'decided' && text === incident.action))
+  if (
+    incident.action !== null &&
+    !incident.done.some(({ type, text }) => type === 'decided' && text === incident.action)
+  )
     say('decided', incident.action);
   for (const effect of happening.effects) sayEffect(effect, say);
   switch (event.type) {
@@ -36,10 +39,7 @@ export function deedsOf(incident: Incident, happening: Happening): readonly Deed
       say('trouble', `the checkpoint folder could not be read: ${event.reason}`);
       break;
     case 'undone':
-      say(
-        'put-back',
-        event.left === undefined ? 'what rollbacks had moved away was put back' : event.left,
-      );
+      say('put-back', event.left === undefined ? 'what rollbacks had moved away was put back' : event.left);
       break;
     case 'host-not-ready':
       if (before.name === 'waiting') say('waited', `waiting for ${event.waitingFor}`);
@@ -110,7 +110,8 @@ function rollbackWords(
   const to = target
     ? `rolled back to ${placeName(target)}${atStep(target.step ?? target.number)} (${target.standing})`
     : 'no good checkpoint is left: training starts from the beginning';
-  const moved = quarantined.length === 0 ? 'nothing had to be moved' : `moved away: ${quarantined.join(', ')}`;
+  const moved =
+    quarantined.length === 0 ? 'nothing had to be moved' : `moved away: ${quarantined.join(', ')}`;
   return `${to}; ${reason}; ${moved}`;
 }
 

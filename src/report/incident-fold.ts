@@ -39,7 +39,11 @@ export function foldIncidents(
   before: IncidentBook,
   happening: Happening,
 ): { readonly book: IncidentBook; readonly changed: readonly Incident[] } {
-  const book = opened(places, settled(noteLaunch(forgotten(before, happening), happening), happening), happening);
+  const book = opened(
+    places,
+    settled(noteLaunch(forgotten(before, happening), happening), happening),
+    happening,
+  );
   const open = book.open.map((incident) => went(places, incident, happening));
   const known = new Set(before.open);
   const changed = open.filter((incident) => !known.has(incident));
@@ -119,11 +123,7 @@ export function failureOf(state: State): FailureRecord | undefined {
   return last?.attempt === state.ledger.lastLaunched ? last : undefined;
 }
 
-function afterSeconds(
-  { launched }: IncidentBook,
-  { event }: Happening,
-  attempt: number,
-): number | null {
+function afterSeconds({ launched }: IncidentBook, { event }: Happening, attempt: number): number | null {
   if (event.type !== 'exited') return null;
   const { startMs, trainMs = 0 } = event.summary;
   const trained = startMs === undefined ? undefined : startMs + trainMs;
@@ -137,7 +137,16 @@ const inSeconds = (ms: number): number => Math.round(ms) / 1000;
 
 type Facts = Omit<
   Incident,
-  'number' | 'run' | 'afterSeconds' | 'rollbacks' | 'waitedFor' | 'done' | 'next' | 'lost' | 'outcome' | 'logs'
+  | 'number'
+  | 'run'
+  | 'afterSeconds'
+  | 'rollbacks'
+  | 'waitedFor'
+  | 'done'
+  | 'next'
+  | 'lost'
+  | 'outcome'
+  | 'logs'
 >;
 
 const factsOf = (places: IncidentPlaces, failure: FailureRecord): Facts => ({

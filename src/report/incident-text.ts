@@ -8,7 +8,12 @@ export function incidentText(incident: Incident, level = 1): string {
   const sections: readonly (readonly [string, readonly string[]])[] = [
     ['What happened', happened(incident)],
     ['What speaks for it', evidenceLines(incident)],
-    ['What was done', incident.done.map(({ at, type, text }) => `- ${timeOf(at)}  ${type === 'decided' ? 'decided: ' : ''}${text}`)],
+    [
+      'What was done',
+      incident.done.map(
+        ({ at, type, text }) => `- ${timeOf(at)}  ${type === 'decided' ? 'decided: ' : ''}${text}`,
+      ),
+    ],
     ['What was lost', [lossWords(incident)]],
     ['What you may do', adviceLines(incident)],
     ['Where to look', whereLines(incident)],
@@ -80,12 +85,14 @@ function happened(incident: Incident): readonly string[] {
 }
 
 const evidenceLines = ({ evidence }: Incident): readonly string[] =>
-  evidence.flatMap(({ text, source, file, line }) => [
-    `- ${file === null ? source : `${file}${line === null ? '' : `:${line}`}`}`,
-    '',
-    ...text.split('\n').map((one) => `      ${one}`),
-    '',
-  ]).slice(0, -1);
+  evidence
+    .flatMap(({ text, source, file, line }) => [
+      `- ${file === null ? source : `${file}${line === null ? '' : `:${line}`}`}`,
+      '',
+      ...text.split('\n').map((one) => `      ${one}`),
+      '',
+    ])
+    .slice(0, -1);
 
 function lossWords({ lost, outcome, step }: Incident): string {
   if (lost) {
@@ -112,13 +119,17 @@ function adviceLines({ advice, outcome, run }: Incident): readonly string[] {
 function whereLines(incident: Incident): readonly string[] {
   const { logs, stacks, rollbacks } = incident;
   const moved = rollbacks.flatMap(({ quarantine, quarantined }) =>
-    quarantined.length === 0 ? [] : [`- moved away (${quarantined.join(', ')}): ${quarantine ?? 'in quarantine'}`],
+    quarantined.length === 0
+      ? []
+      : [`- moved away (${quarantined.join(', ')}): ${quarantine ?? 'in quarantine'}`],
   );
   return [
     `- logs: ${logs}`,
     ...(stacks ? [`- stacks of all threads (${stacks.by}): ${stacks.file}`] : []),
     ...moved,
-    ...(moved.length > 0 ? [`- "trainguard rollback ${incident.run} --undo" takes the last rollback back`] : []),
+    ...(moved.length > 0
+      ? [`- "trainguard rollback ${incident.run} --undo" takes the last rollback back`]
+      : []),
   ];
 }
 

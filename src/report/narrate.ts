@@ -108,7 +108,8 @@ export function narrate(
     default:
       break;
   }
-  if (event.type === 'inspected' || event.type === 'inspection-failed') lines.push(...failed(before, after, incident));
+  if (event.type === 'inspected' || event.type === 'inspection-failed')
+    lines.push(...failed(before, after, incident));
   if (after.name === 'backing-off' && before.name !== 'backing-off' && !again) {
     const action = after.ledger.failures.at(-1)?.action ?? '';
     say('wait', `waiting ${formatDuration(after.delayMs)} before attempt ${attempt} (${action})`);

@@ -64,7 +64,11 @@ export function describeExplanation(explanation: Explanation): string {
     if (cause.evidence.length > 0) lines.push('', 'evidence', ...cause.evidence.map(evidenceLine));
     if (cause.advice !== null) lines.push('', 'what you may do', `  ${cause.advice}`);
   } else {
-    lines.push(exit.by === 'given' && isSuccess(exit.exit) ? 'no failure: it ended with exit status 0' : 'no failure found');
+    lines.push(
+      exit.by === 'given' && isSuccess(exit.exit)
+        ? 'no failure: it ended with exit status 0'
+        : 'no failure found',
+    );
   }
   const [began] = before;
   if (began) {
@@ -91,6 +95,7 @@ const evidenceLine = (evidence: SignEvidence): string => `  ${placeOf(evidence)}
 
 function signLines({ kind, cause, evidence, times, last }: Sign): readonly string[] {
   const [first] = evidence;
-  const often = times === 1 ? '' : ` (${formatCount(times)} times${last ? `, last at ${placeOf(last)}` : ''})`;
+  const often =
+    times === 1 ? '' : ` (${formatCount(times)} times${last ? `, last at ${placeOf(last)}` : ''})`;
   return [`  ${first ? `${placeOf(first)}  ` : ''}${kind}${often}`, `    ${cause}`];
 }

@@ -39,7 +39,9 @@ export function reportRun({ status, incidents, folders, files }: RunReport): str
   const told = incidents.slice(-mostAtLength);
   if (told.length > 0) parts.push('## Incidents');
   if (told.length < incidents.length)
-    parts.push(`The newest ${formatCount(told.length)} of ${formatCount(incidents.length)}; the others are in the files.`);
+    parts.push(
+      `The newest ${formatCount(told.length)} of ${formatCount(incidents.length)}; the others are in the files.`,
+    );
   return `${[...parts, ...told.map((one) => incidentText(one, 3).trimEnd())].join('\n\n')}\n`;
 }
 

@@ -116,11 +116,10 @@ export interface FailureView {
 }
 
 /** The newest incident in short; all of it is in `file`, and beside that as JSON. */
-export interface IncidentView
-  extends Pick<
-    Incident,
-    'number' | 'attempt' | 'at' | 'kind' | 'step' | 'cause' | 'action' | 'lost' | 'outcome' | 'advice'
-  > {
+export interface IncidentView extends Pick<
+  Incident,
+  'number' | 'attempt' | 'at' | 'kind' | 'step' | 'cause' | 'action' | 'lost' | 'outcome' | 'advice'
+> {
   /** Markdown; its path is absolute. */
   readonly file: string;
 }

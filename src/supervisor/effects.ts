@@ -84,7 +84,7 @@ async function inspect(loop: Loop, { reread }: Extract<Effect, { type: 'inspect'
   const again = found.ok
     ? found.value.checkpoints.find((one) => one.path === reread && !one.spare)
     : undefined;
-  const vetted = again && (await store.vet(again.id));
+  const vetted = again && (await store.vet(again.id, true));
   // what is damaged is marked so by now
   if (vetted?.ok && vetted.value !== undefined) found = await store.inspect(look);
   if (!found.ok) {

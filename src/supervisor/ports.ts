@@ -215,9 +215,10 @@ export interface CheckpointStore {
   keep(options: { readonly live: boolean; readonly signal?: AbortSignal }): Promise<void>;
   /**
    * Reads a checkpoint's bytes once more, as a rollback to it does, and marks it if it is damaged.
+   * @param afresh also what was read since the store was opened
    * @returns what is wrong with it, in words; undefined: nothing
    */
-  vet(id: string): Promise<Result<string | undefined>>;
+  vet(id: string, afresh?: boolean): Promise<Result<string | undefined>>;
   /** The journalled transaction of CHECKPOINTS.md. */
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>>;
   /** What {@link rollback} would do; changes nothing. */

@@ -22,8 +22,10 @@ const traceback = (step, error) =>
 /** Ordinary lines, a progress bar, a traceback in the middle and one at the end. */
 function ordinary() {
   const block = Array.from({ length: 4000 }, (_, i) => {
-    if (i % 3 === 0) return `heartbeat step=${i} loss=${(1 / (i + 1)).toFixed(6)} epoch=3 total_steps=1000000\n`;
-    if (i % 3 === 1) return `\rEpoch 3:  ${i % 100}%|#####     | ${i}/4000 [00:12<00:34, 12.34it/s, loss=0.4567]`;
+    if (i % 3 === 0)
+      return `heartbeat step=${i} loss=${(1 / (i + 1)).toFixed(6)} epoch=3 total_steps=1000000\n`;
+    if (i % 3 === 1)
+      return `\rEpoch 3:  ${i % 100}%|#####     | ${i}/4000 [00:12<00:34, 12.34it/s, loss=0.4567]`;
     return `2026-11-22 10:00:00,123 INFO [trainer.py:88] eval mean_squared_error 0.${i} no errors, timeout 30 s\n`;
   }).join('');
   return { middle: traceback(41, 'KeyError'), block, end: traceback(42, 'ValueError') };
@@ -87,7 +89,15 @@ for (const [name, content] of Object.entries(cases)) {
   const rss = Number(/rss (\d+)/.exec(explained.stderr)?.[1]) / 1024;
   const speed = size / 1e6 / explained.seconds;
   const times = (other) => (explained.seconds / other).toFixed(1);
-  rows.push([name, `${explained.seconds.toFixed(1)} s`, speed.toFixed(0), times(read), times(wc), times(grep), `${rss.toFixed(0)} MiB`]);
+  rows.push([
+    name,
+    `${explained.seconds.toFixed(1)} s`,
+    speed.toFixed(0),
+    times(read),
+    times(wc),
+    times(grep),
+    `${rss.toFixed(0)} MiB`,
+  ]);
   answers.push({ name, speed, rss, answer: JSON.parse(explained.stdout.split('\n')[0] || '{}'), size });
   spawnSync('rm', [file]);
 }
@@ -100,5 +110,8 @@ const [{ answer }] = answers;
 const cause = answer.cause?.evidence[0];
 const began = answer.before[0]?.evidence[0];
 console.log(`cause: ${cause?.text} at line ${cause?.line}; began: ${began?.text} at line ${began?.line}`);
-const right = cause?.line === answer.logs[0].lines && cause.text.startsWith('ValueError') && began?.text.startsWith('KeyError');
+const right =
+  cause?.line === answer.logs[0].lines &&
+  cause.text.startsWith('ValueError') &&
+  began?.text.startsWith('KeyError');
 check('the ordinary log is read wrongly', right ? 0 : 1, 0);

@@ -14,7 +14,7 @@ const sh = (script: string, call: Partial<ChildCall> = {}): Promise<ChildEnd> =>
   runChild({ argv: ['sh', '-c', script], cwd: '/', env, timeoutMs: 30_000, ...call });
 
 /** A file that a script writes a pid into. */
-function pidIn(t: TestContext): { readonly file: string; read(): Promise<number> } {
+function pidIn(t: TestContext): { readonly file: string; readonly read: () => Promise<number> } {
   const file = path.join(tempDir(t), 'pid');
   const pid = (): number => Number(existsSync(file) ? readFileSync(file, 'utf8') : 0);
   return { file, read: () => eventually(() => pid() || undefined, 'a pid') };

@@ -143,6 +143,23 @@ describe('a checkpoint that cannot be loaded', () => {
     assert.match(sim.lastFailure().reason, /checkpoint-60 is damaged: cut off at byte 512/);
   });
 
+  it('damaged, and the program has its own words for it: the bytes are read before the first step is made', () => {
+    const sim = trained();
+    sim.damaged = (place) => {
+      sim.folder = sim.folder.map((one) => (one.path === place ? { ...one, standing: 'corrupt' } : one));
+      return 'no digest fits';
+    };
+    sim.exit({ failure: exception('own words'), summary: steps() });
+    assert.equal(sim.lastFailure().kind, 'checkpoint');
+    assert.deepEqual(resumedFrom(sim), [undefined, 60, 40]);
+  });
+
+  it('good, and the program fails before its first step for another reason: an exception like any other', () => {
+    const sim = trained();
+    sim.exit({ failure: exception('own words'), summary: steps() });
+    assert.equal(sim.lastFailure().kind, 'exception');
+  });
+
   it('not shown to be damaged: one is doubted, at the second the run ends and nothing is missing', () => {
     const sim = trained();
     const before = inFolder(sim);

@@ -49,7 +49,12 @@ export interface Training {
   readonly noise: number;
   readonly stallChance: number;
   readonly startMs: number;
-  readonly evals?: { readonly everyMs: number; readonly ms: number; readonly growth: number; readonly bar: boolean };
+  readonly evals?: {
+    readonly everyMs: number;
+    readonly ms: number;
+    readonly growth: number;
+    readonly bar: boolean;
+  };
   readonly saves: { readonly everyMs: number; readonly ms: number; readonly visible: boolean };
   readonly lastMs: number;
   readonly totalMs: number;
@@ -159,7 +164,8 @@ export function* attemptOf(
   /** Time in which no step is reported. */
   function* silence(ms: number, bar: boolean, visible: boolean | undefined): Generator<Sight> {
     const end = at + ms;
-    if (bar) for (at += chance.uniform(5, 60) * second; at < end; at += 30 * second) yield beat({ bar: true });
+    if (bar)
+      for (at += chance.uniform(5, 60) * second; at < end; at += 30 * second) yield beat({ bar: true });
     if (visible) for (at += 30 * second; at < end; at += 30 * second) yield { type: 'growth', at };
     at = end;
   }

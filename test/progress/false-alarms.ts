@@ -45,9 +45,15 @@ export function simulate(seed: number): Outcome {
         lastSeen += sight.ms;
         continue;
       }
-      for (const bound of fixedBounds) if (at - lastSeen > bound && sight.type !== 'hang') fixedKills.add(bound);
+      for (const bound of fixedBounds)
+        if (at - lastSeen > bound && sight.type !== 'hang') fixedKills.add(bound);
       if (due?.hangAtMono !== undefined && at > due.hangAtMono)
-        return { seed, training, falselyKilledAfter: due.hangAtMono - (progress.lastProgressMono ?? 0), fixedKills: [...fixedKills] };
+        return {
+          seed,
+          training,
+          falselyKilledAfter: due.hangAtMono - (progress.lastProgressMono ?? 0),
+          fixedKills: [...fixedKills],
+        };
       if (sight.type === 'hang') {
         const foundAfter = due?.hangAtMono === undefined ? undefined : due.hangAtMono - at;
         const warnedAfter = (due?.warnAtMono ?? Infinity) - at;
@@ -58,7 +64,8 @@ export function simulate(seed: number): Outcome {
       else if (sight.type === 'growth') progress = noteLife(progress, instant, 'checkpoint-growth');
       if (sight.type === 'beat') lastSeen = at;
       if (sight.type === 'end') {
-        if (sight.how === 'done' || (attempt >= 3 && hangsIn < attempt)) return { seed, training, fixedKills: [...fixedKills] };
+        if (sight.how === 'done' || (attempt >= 3 && hangsIn < attempt))
+          return { seed, training, fixedKills: [...fixedKills] };
         leftMs = Math.max(10 * minute, leftMs - at);
       }
     }

@@ -34,26 +34,27 @@ const cases: readonly Case[] = [
   { name: 'and counted from the last sign of life', change: (p) => noteLife(p, { at: 0, mono: hour }), warn: 2 * hour, hang: undefined },
   { name: 'progressed in an earlier attempt', history: known, warn: hour, hang: 1.5 * hour },
   { name: 'lines are no start', history: known, change: (p) => noteLife(p, { at: 0, mono: hour }), warn: hour, hang: 1.5 * hour },
-  { name: 'a long start is known', history: { ...known, longestStartMs: 20 * minute }, warn: 100 * minute, hang: 150 * minute },
+  { name: 'a long start is known', history: { ...known, longestStartMs: 20 * minute }, warn: 80 * minute, hang: 120 * minute },
   { name: 'a short start is known', history: { ...known, longestStartMs: minute }, warn: hour, hang: 1.5 * hour },
   { name: 'a start-up timeout acts at once', settings: { startupTimeoutMs: 5000 }, warn: 5000, hang: 5000 },
   { name: 'a heartbeat timeout does not cut the start short', settings: { timeoutMs: 2000 }, warn: hour, hang: 1.5 * hour },
   { name: 'an announced start is not progress', history: known, beats: [[1000, { phase: 'startup' }]], warn: hour, hang: 1.5 * hour },
   { name: 'growth holds the start clock', history: known, change: (p) => noteLife(p, { at: 0, mono: 30 * minute }, 'checkpoint-growth'), warn: 90 * minute, hang: 120 * minute },
   // after it
-  { name: 'never under 10 minutes', beats: [[0, { step: 1 }], [1000, { step: 2 }]], warn: 1000 + 10 * minute, hang: 1000 + 15 * minute },
-  { name: '5 times the longest interval', beats: [[0, { step: 1 }], [4 * minute, { step: 2 }]], warn: 24 * minute, hang: 34 * minute },
-  { name: 'in any attempt', beats: [[0, { step: 1 }]], history: { ...known, longestIntervalMs: 4 * minute }, warn: 20 * minute, hang: 30 * minute },
-  { name: 'lines without steps are silence', beats: [[0, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: hour }), warn: 10 * minute, hang: 15 * minute },
+  { name: 'never under 30 minutes', beats: [[0, { step: 1 }], [1000, { step: 2 }]], warn: 1000 + 30 * minute, hang: 1000 + 45 * minute },
+  { name: '5 times the longest interval', beats: [[0, { step: 1 }], [7 * minute, { step: 2 }]], warn: 42 * minute, hang: 59.5 * minute },
+  { name: 'but 30 minutes more than it at most', beats: [[0, { step: 1 }], [40 * minute, { step: 2 }]], warn: 110 * minute, hang: 145 * minute },
+  { name: 'in any attempt', beats: [[0, { step: 1 }]], history: { ...known, longestIntervalMs: 7 * minute }, warn: 35 * minute, hang: 52.5 * minute },
+  { name: 'lines without steps are silence', beats: [[0, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: hour }), warn: 30 * minute, hang: 45 * minute },
   { name: 'a heartbeat timeout acts at once', settings: { timeoutMs: 2000 }, beats: [[700, { step: 1 }]], warn: 2700, hang: 2700 },
   { name: 'and growth does not hold it', settings: { timeoutMs: 2000 }, beats: [[700, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: 2600 }, 'checkpoint-growth'), warn: 2700, hang: 2700 },
-  { name: 'growth holds the clock', beats: [[0, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: 30 * minute }, 'checkpoint-growth'), warn: 40 * minute, hang: 45 * minute },
-  { name: 'for an hour at most', beats: [[0, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: 5 * hour }, 'checkpoint-growth'), warn: 70 * minute, hang: 75 * minute },
-  { name: 'time not held against it', beats: [[0, { step: 1 }]], change: (p) => extend(p, hour), warn: 70 * minute, hang: 75 * minute },
+  { name: 'growth holds the clock', beats: [[0, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: 30 * minute }, 'checkpoint-growth'), warn: 60 * minute, hang: 75 * minute },
+  { name: 'for an hour at most', beats: [[0, { step: 1 }]], change: (p) => noteLife(p, { at: 0, mono: 5 * hour }, 'checkpoint-growth'), warn: 90 * minute, hang: 105 * minute },
+  { name: 'time not held against it', beats: [[0, { step: 1 }]], change: (p) => extend(p, hour), warn: 90 * minute, hang: 105 * minute },
   // phases
-  { name: 'a phase whose waits are known: never under 30 s', beats: [[0, { step: 1, phase: 'train' }], [1000, { step: 2, phase: 'train' }]], warn: 31_000, hang: 46_000 },
-  { name: 'each phase has its own clock', beats: [[0, { step: 1, phase: 'train' }], [1000, { step: 2, phase: 'train' }], [2000, { phase: 'eval' }]], history: { ...known, longestPhaseMs: { eval: minute } }, warn: 2000 + 5 * minute, hang: 2000 + 7.5 * minute },
-  { name: 'a phase never seen to end gets the time of a worker without phases', beats: [[0, { step: 1, phase: 'train' }], [1000, { step: 2, phase: 'train' }], [2000, { phase: 'eval' }]], warn: 2000 + 10 * minute, hang: 2000 + 15 * minute },
+  { name: 'training whose steps are known, and whose other phases are announced: never under 10 minutes', beats: [[0, { step: 1, phase: 'train' }], [1000, { step: 2, phase: 'train' }]], warn: 1000 + 10 * minute, hang: 1000 + 15 * minute },
+  { name: 'each phase has its own clock', beats: [[0, { step: 1, phase: 'train' }], [1000, { step: 2, phase: 'train' }], [2000, { phase: 'eval' }]], history: { ...known, longestPhaseMs: { eval: 7 * minute } }, warn: 2000 + 35 * minute, hang: 2000 + 52.5 * minute },
+  { name: 'a phase never seen to end gets the time of a worker without phases', beats: [[0, { step: 1, phase: 'train' }], [1000, { step: 2, phase: 'train' }], [2000, { phase: 'eval' }]], warn: 2000 + 30 * minute, hang: 2000 + 45 * minute },
   { name: 'a start-up phase later on gets the time of a start', beats: [[0, { step: 1, phase: 'train' }], [1000, { phase: 'startup' }]], warn: 1000 + hour, hang: 1000 + 1.5 * hour },
 ]; // prettier-ignore
 
@@ -72,9 +73,11 @@ describe('deadlines', () => {
 test('says what it rests on', () => {
   const basis = (settings: SilenceSettings, progress: Progress): string | undefined =>
     silenceDeadline(settings, progress, noHistory)?.basis;
-  const slow = after([0, { step: 1 }], [130_000, { step: 2 }]);
-  assert.equal(basis({}, slow), '5 × the longest interval seen (2m 10s)');
-  assert.equal(basis({}, after([0, { step: 1 }])), '10m 00s, the least that is waited here');
+  const slow = after([0, { step: 1 }], [430_000, { step: 2 }]);
+  assert.equal(basis({}, slow), '5 × the longest interval seen (7m 10s)');
+  assert.equal(basis({}, after([0, { step: 1 }])), '30m 00s, the least that is waited here');
+  const slower = after([0, { step: 1 }], [hour, { step: 2 }]);
+  assert.equal(basis({}, slower), '30m 00s more than the longest interval seen (1h 00m)');
   assert.equal(basis({ timeoutMs: 2000 }, slow), 'the heartbeat timeout of 2 s that was set');
   assert.equal(basis({ startupTimeoutMs: 90_000 }, after()), 'the start-up timeout of 1m 30s that was set');
 });

@@ -9,7 +9,10 @@ function crashed(sim = simulate()): ReturnType<typeof watched> {
   const run = watched(sim);
   sim.start();
   sim.progress(1, 24, [10, 20]);
-  sim.exit({ failure: { ...exception('boom'), evidence: [{ text: 'boom', source: 'worker-0.err.log:12' }] }, summary: steps(1, 24) });
+  sim.exit({
+    failure: { ...exception('boom'), evidence: [{ text: 'boom', source: 'worker-0.err.log:12' }] },
+    summary: steps(1, 24),
+  });
   return run;
 }
 
@@ -21,7 +24,12 @@ test('a crash is one incident, and what it cost is known once the next attempt g
   assert.equal(before.action, 'retry 1 of 3');
   assert.equal(before.afterSeconds, 25, '23 s to the last step, and two saves');
   assert.deepEqual(before.evidence, [
-    { text: 'boom', source: 'worker-0.err.log:12', file: '/runs/train/attempts/000/worker-0.err.log', line: 12 },
+    {
+      text: 'boom',
+      source: 'worker-0.err.log:12',
+      file: '/runs/train/attempts/000/worker-0.err.log',
+      line: 12,
+    },
   ]);
   assert.equal(before.next?.attempt, 1);
   assert.deepEqual(before.next.resumedFrom, { id: 'checkpoint-20', step: 20 });

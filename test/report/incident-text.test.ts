@@ -15,7 +15,12 @@ const incident: Incident = {
   cause: 'the kernel killed the process because memory ran out',
   confidence: 0.95,
   evidence: [
-    { text: 'RuntimeError: killed\nby the kernel', source: 'worker-0.err.log:12', file: '/r/attempts/002/worker-0.err.log', line: 12 },
+    {
+      text: 'RuntimeError: killed\nby the kernel',
+      source: 'worker-0.err.log:12',
+      file: '/r/attempts/002/worker-0.err.log',
+      line: 12,
+    },
     { text: 'the out-of-memory killer struck once here', source: 'oom_kill', file: null, line: null },
   ],
   exit: { type: 'signal', signal: 'SIGKILL', number: 9 },
@@ -102,8 +107,14 @@ const lossOf = (change: Partial<Incident>): string =>
   /## What was lost\n\n(.*)\n/.exec(incidentText({ ...incident, ...change }))?.[1] ?? '';
 
 test('what was lost is told as far as it is known', () => {
-  assert.equal(lossOf({ lost: { steps: 40, seconds: 80 }, outcome: 'recovered' }), '40 steps, 1m 20s of training: they were done again.');
-  assert.equal(lossOf({ lost: { steps: 0, seconds: 0 }, outcome: 'recovered' }), 'nothing: no step had to be done again.');
+  assert.equal(
+    lossOf({ lost: { steps: 40, seconds: 80 }, outcome: 'recovered' }),
+    '40 steps, 1m 20s of training: they were done again.',
+  );
+  assert.equal(
+    lossOf({ lost: { steps: 0, seconds: 0 }, outcome: 'recovered' }),
+    'nothing: no step had to be done again.',
+  );
   assert.equal(lossOf({ outcome: 'recovered' }), 'not known: the training reports no steps.');
   assert.match(lossOf({ outcome: 'gave-up' }), /the run ended here/);
 });
@@ -115,8 +126,10 @@ test('what was given up says how to go on', () => {
 });
 
 test('confidence is told in words', () => {
-  assert.deepEqual(
-    [0.95, 0.8, 0.5, 0.3].map(confidenceWords),
-    ['nearly certain (95 %)', 'very likely (80 %)', 'likely (50 %)', 'a guess (30 %)'],
-  );
+  assert.deepEqual([0.95, 0.8, 0.5, 0.3].map(confidenceWords), [
+    'nearly certain (95 %)',
+    'very likely (80 %)',
+    'likely (50 %)',
+    'a guess (30 %)',
+  ]);
 });

@@ -12,7 +12,10 @@ test('an incident is two files that only we may read', async (t) => {
   assert.deepEqual(readdirSync(dir).sort(), ['012.json', '012.md']);
   for (const name of readdirSync(dir)) assert.equal(statSync(path.join(dir, name)).mode & 0o777, 0o600);
   assert.equal(readFileSync(path.join(dir, '012.md'), 'utf8'), '# text\n');
-  assert.deepEqual(JSON.parse(readFileSync(path.join(dir, '012.json'), 'utf8')), { schemaVersion: 1, number: 12 });
+  assert.deepEqual(JSON.parse(readFileSync(path.join(dir, '012.json'), 'utf8')), {
+    schemaVersion: 1,
+    number: 12,
+  });
 });
 
 test('incidents are numbered by what lies there, beyond 999 too', async (t) => {

@@ -157,18 +157,18 @@ function silentRun(
 for (const scanMs of [20, 3000]) {
   test(`a hang is seen when it is due, and warned of once, with scans of ${scanMs} ms`, async () => {
     const { clock, seen, scans } = silentRun(scanMs);
-    await clock.run(20 * 60_000);
+    await clock.run(60 * 60_000);
     const times = (type: Event['type']): number[] =>
       seen.filter((e) => e.type === type).map((e) => e.mono / 1000);
-    // 10 minutes after the heartbeat at 1 s, and half as long again
+    // 30 minutes after the heartbeat at 1 s, and half as long again
     const [warned, ...more] = times('silence-warning');
     assert.deepEqual(more, []);
-    assert.ok(warned !== undefined && warned >= 601 && warned <= 606, `warned at ${warned} s`);
+    assert.ok(warned !== undefined && warned >= 1801 && warned <= 1806, `warned at ${warned} s`);
     const [due] = times('deadline');
-    assert.ok(due !== undefined && due >= 901 && due <= 906, `a hang at ${due} s`);
+    assert.ok(due !== undefined && due >= 2701 && due <= 2706, `a hang at ${due} s`);
     assert.equal(times('progressed').length, 1);
     // one every 30 s or every 50 times its cost, and one each for the warning and the hang
-    assert.ok(scans() <= 40, `${scans()} scans`);
+    assert.ok(scans() <= 100, `${scans()} scans`);
     assert.equal(seen.at(-1)?.type, 'inspected');
   });
 }

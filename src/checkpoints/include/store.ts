@@ -115,8 +115,8 @@ export class WithAside implements CheckpointStore {
     return { ok: true, value: { ...planned.value, others: [...planned.value.others, ...left] } };
   }
 
-  vet(id: string): Promise<Result<string | undefined>> {
-    return this.#inner.vet(id);
+  vet(id: string, afresh = false): Promise<Result<string | undefined>> {
+    return this.#inner.vet(id, afresh);
   }
 
   recover(): Promise<Result<readonly string[]>> {

@@ -139,10 +139,10 @@ export class Many implements CheckpointStore {
   }
 
   /** Damaged as soon as one folder's part of it is. */
-  async vet(id: string): Promise<Result<string | undefined>> {
+  async vet(id: string, afresh = false): Promise<Result<string | undefined>> {
     let damage: string | undefined;
     const read = await this.#each(id, async (store, own) => {
-      const vetted = await store.vet(own);
+      const vetted = await store.vet(own, afresh);
       if (vetted.ok && vetted.value !== undefined) damage ??= `${own} in ${store.dir}: ${vetted.value}`;
       return vetted.ok ? ok(undefined) : vetted;
     });

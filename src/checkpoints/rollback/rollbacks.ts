@@ -70,8 +70,8 @@ export class Rollbacks {
     return ok(planOf(assembly.value, { dir, vault, spare: before.spare }));
   }
 
-  async vet(id: string): Promise<Result<string | undefined>> {
-    return ok(await this.#vet(id, await this.#look({ target: id, moves: [], reason: '' })));
+  async vet(id: string, afresh = false): Promise<Result<string | undefined>> {
+    return ok(await this.#vet(id, await this.#look({ target: id, moves: [], reason: '' }), afresh));
   }
 
   /** @param facts of the last inspection, for who refuses to say what is left */
@@ -178,14 +178,14 @@ export class Rollbacks {
   }
 
   /** @returns what is wrong with it; it is marked so that the next choice is another one */
-  async #vet(target: string, { units, spare }: Before): Promise<string | undefined> {
+  async #vet(target: string, { units, spare }: Before, afresh = false): Promise<string | undefined> {
     const { content, dir, standings, shelf, readOnly } = this.#parts;
-    const vetting = { ...content, mode: content.verify, since: this.#openedAt };
+    const vetting = { ...content, mode: content.verify, since: afresh ? Infinity : this.#openedAt };
     const unit = units.find((one) => one.id === target);
     const manifest = unit
       ? await this.#inspector.manifestOf(unit)
       : spare && (await standings.ofSpare(spare.spare));
-    if (!manifest || manifest === this.#sound) return undefined;
+    if (!manifest || (manifest === this.#sound && !afresh)) return undefined;
     const damage = unit
       ? await vetUnit(dir, unit, manifest, vetting)
       : spare && (await vetSpare(spare, manifest, vetting));

@@ -89,12 +89,12 @@ function sendWithCont({ main }: Job, signal: string): void {
 
 /** Has the stacks written down; who is to be killed at once, or has ended, is not held up by it. */
 async function dumpStacks({ orders, exit, stacks }: Job): Promise<void> {
-  let done = false;
+  const dump = { done: false };
   void stacks.dump().then(() => {
-    done = true;
+    dump.done = true;
     orders.wake();
   });
-  while (!done && !exit() && orders.killAt !== -Infinity) await orders.wait(dumpLookMs);
+  while (!dump.done && !exit() && orders.killAt !== -Infinity) await orders.wait(dumpLookMs);
 }
 
 /**

@@ -84,4 +84,14 @@ export const storage: readonly Signature[] = [
     advice: freeSpace,
     sample: 'storage-disk-full-shell',
   },
+  {
+    id: 'disk-fails',
+    kind: 'storage',
+    where: 'kernel',
+    pattern:
+      /\bI\/O error\b|\bcritical (?:medium|target) error\b|\bEXT4-fs error\b|\bXFS \([^)]{1,80}\): [^\n]{0,200}(?:[Cc]orruption|[Ss]hutdown)|\bnfs: server \S{1,200} not responding\b/,
+    explanation: 'the kernel reports a disk or file server that fails',
+    advice: 'look at the system log (dmesg) and at the file server',
+    sample: 'storage-kernel-log',
+  },
 ];

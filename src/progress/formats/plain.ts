@@ -34,7 +34,8 @@ const evaluation =
 export function createPlainReader(): LineReader {
   let headline: number | undefined;
   return (line) => {
-    if (line.length > longestLine) return undefined;
+    // a bar of rich's is drawn once all is over
+    if (line.length > longestLine || line.includes('━')) return undefined;
     const epoch = numberOf(epochs.exec(line)?.[1]);
     const trained = loss.exec(line);
     if (!trained) {

@@ -8,6 +8,8 @@ import { heartbeatOf, isEvaluation, wholeNumber } from './metric.js';
 const announced = /\bTotal optimization steps {0,4}= {0,4}(\d[\d,]{0,20})/;
 const field = /'([^']{1,100})': (?:'([^']{0,100})'|([^,'{}[\]]{1,100}))/g;
 
+const longestFields = 8192;
+
 /** Names of the outermost bar: the Trainer's and accelerate's have none, diffusers' scripts call it so. */
 const barNames: ReadonlySet<string> = new Set(['', 'Steps']);
 
@@ -48,7 +50,7 @@ function readFields(line: string): ReadonlyMap<string, number> | undefined {
   const from = line.indexOf("{'");
   if (from === -1 || !line.includes("'epoch': ", from)) return undefined;
   const fields = new Map<string, number>();
-  for (const [, name = '', quoted, bare] of line.slice(from).matchAll(field)) {
+  for (const [, name = '', quoted, bare] of line.slice(from, from + longestFields).matchAll(field)) {
     const value = wholeNumber(quoted ?? bare ?? '');
     if (value !== undefined) fields.set(name, value);
   }

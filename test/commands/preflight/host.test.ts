@@ -76,7 +76,7 @@ describe('port', () => {
   async function occupy(
     t: TestContext,
     host = '127.0.0.1',
-  ): Promise<{ port: number; leave(): Promise<void> }> {
+  ): Promise<{ port: number; readonly leave: () => Promise<void> }> {
     const server = net.createServer();
     await new Promise<void>((resolve) => server.listen(0, host, resolve));
     const leave = (): Promise<void> => new Promise((resolve) => void server.close(() => resolve()));

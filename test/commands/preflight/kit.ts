@@ -1,6 +1,6 @@
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createPreflight, type Preflight } from '../../../src/commands/preflight/check-host.js';
+import { createPreflight } from '../../../src/commands/preflight/check-host.js';
 import type { UserCommand } from '../../../src/config/resolve.js';
 import type { FailureKind } from '../../../src/failure/types.js';
 import type { FailureRecord } from '../../../src/policy/state.js';
@@ -26,11 +26,16 @@ export const question = (
   ...change,
 });
 
-export interface Scene extends Preflight {
+export interface Scene {
+  readonly close: () => Promise<void>;
   readonly dir: string;
   readonly notices: readonly string[];
   /** What is asked after a failure of this kind when it has been waited for so long. */
-  ask(after: FailureKind | undefined, waitedMs?: number, change?: Partial<HostQuestion>): Promise<HostAnswer>;
+  readonly ask: (
+    after: FailureKind | undefined,
+    waitedMs?: number,
+    change?: Partial<HostQuestion>,
+  ) => Promise<HostAnswer>;
 }
 
 /** A preflight in a folder of its own, on a host without GPUs unless `env` says otherwise. */
@@ -57,7 +62,12 @@ export function scene(
     notice: (text) => notices.push(text),
   });
   atEnd(t, () => preflight.close());
-  return { ...preflight, dir, notices, ask: (...of) => preflight.checkHost(question(...of)) };
+  return {
+    close: () => preflight.close(),
+    dir,
+    notices,
+    ask: (...of) => preflight.checkHost(question(...of)),
+  };
 }
 
 /** A program that answers as nvidia-smi does, with what it is told to. */

@@ -120,7 +120,11 @@ test('a real memory kill: counted, named by the kernel, and how full it was', as
   // what is looked at after a second is looked at soon, and often
   let looks = 0;
   const after = (delayMs: number, callback: () => void): (() => void) => {
-    const soon = setTimeout(() => (looks++, callback()), delayMs >= 1000 ? 20 : delayMs);
+    const look = (): void => {
+      looks++;
+      callback();
+    };
+    const soon = setTimeout(look, delayMs >= 1000 ? 20 : delayMs);
     return () => clearTimeout(soon);
   };
   const script = `echo $$ >${group}/cgroup.procs && echo on; read go <&3; exec python3 -c 'bytearray(512 << 20)'`;
