@@ -108,7 +108,11 @@ async function lookInto(plan: RunPlan, wish: CheckpointPlan, onNotice: (text: st
 }
 
 /** Tries a rename out of the folder to where rolled-back checkpoints would go. */
-async function vaultChecks(dir: string, layout: string, named: string | undefined): Promise<readonly Check[]> {
+async function vaultChecks(
+  dir: string,
+  layout: string,
+  named: string | undefined,
+): Promise<readonly Check[]> {
   const from = await nearestThere(dir);
   const known = await findVault({ dir, bearsDotName: true, ...(named !== undefined && { named }) });
   const vault = known ?? named ?? path.join(path.dirname(dir), `.${path.basename(dir)}.trainguard`);

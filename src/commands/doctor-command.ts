@@ -3,7 +3,7 @@ import path from 'node:path';
 import { layouts } from '../checkpoints/layouts/registry.js';
 import { resolveCommand } from '../engines/local/resolve-command.js';
 import type { ResumeFacts } from '../report/doctor-checkpoints.js';
-import type { CommandFacts } from '../report/doctor-command.js';
+import type { CommandFacts, HelperFacts } from '../report/doctor-command.js';
 import { readScript } from './drill-script.js';
 import { idlePreset, recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
@@ -23,6 +23,20 @@ export function commandFacts({ argv, cwd }: RunPlan, env: NodeJS.ProcessEnv): Co
     }),
     ...(unbuffered !== undefined && { pythonUnbuffered: unbuffered }),
   };
+}
+
+/** Looks for the programs that the configuration wants called: hooks, preflight, notify. */
+export function helperFacts({ hooks, preflight, notify, cwd }: RunPlan, env: NodeJS.ProcessEnv): HelperFacts {
+  const wanted = [
+    ...Object.entries(hooks).map(([name, { argv }]) => ({ name, argv })),
+    ...preflight.map(({ argv }) => ({ name: 'preflight', argv })),
+    ...notify.flatMap((target) => (target.type === 'command' ? [{ name: 'notify', argv: target.argv }] : [])),
+  ];
+  const missing = wanted.flatMap(({ name, argv }) => {
+    const found = resolveCommand(argv[0], env, cwd);
+    return found.ok ? [] : [{ name, problem: found.error.message }];
+  });
+  return { count: wanted.length, missing };
 }
 
 /** In a container, on another machine: its files are not ours to look at. */

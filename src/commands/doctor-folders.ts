@@ -44,10 +44,7 @@ export async function folderFacts(what: string, dir: string, isState = false): P
 type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string };
 
 /** Does something in a new folder below `parent`, which is removed again. */
-export async function inScratch<T>(
-  parent: string,
-  work: (scratch: string) => Promise<T>,
-): Promise<Tried<T>> {
+export async function inScratch<T>(parent: string, work: (scratch: string) => Promise<T>): Promise<Tried<T>> {
   const scratch = path.join(parent, `.trainguard-doctor-${process.pid}-${randomBytes(4).toString('hex')}`);
   try {
     await files.mkdir(scratch, { mode: 0o700 });
@@ -86,7 +83,9 @@ export async function whyNoRename(dir: string, vaultParent: string): Promise<str
 }
 
 /** Takes a lock as a run does, in a folder that is removed again. */
-export async function tryLock(there: string): Promise<{ readonly problem?: string; readonly trouble?: string }> {
+export async function tryLock(
+  there: string,
+): Promise<{ readonly problem?: string; readonly trouble?: string }> {
   let trouble: string | undefined;
   const onTrouble = (text: string): void => void (trouble = text);
   const tried = await inScratch(there, async (scratch) => {

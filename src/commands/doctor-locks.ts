@@ -37,5 +37,4 @@ export async function lockFacts(plan: RunPlan, dirs: readonly string[]): Promise
   return { run: name.value, held, ...(await tryLock(await nearestThere(plan.stateDir))) };
 }
 
-const whoIs = ({ owner }: Rival): string =>
-  owner ? describeOwner(owner) : 'a process that does not answer';
+const whoIs = ({ owner }: Rival): string => (owner ? describeOwner(owner) : 'a process that does not answer');

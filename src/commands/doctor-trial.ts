@@ -3,12 +3,13 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { openCheckpointStore } from '../checkpoints/open.js';
+import { isGlob } from '../checkpoints/many/glob.js';
 import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import type { TrialFacts } from '../report/doctor-trial.js';
 import type { CheckpointStore } from '../supervisor/ports.js';
 import { formatDuration } from '../util/duration.js';
 import { files } from '../util/os/durable.js';
-import { ok, type Result } from '../util/result.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import type { GlobalOptions } from '../cli.js';
 import { type DrillPlace, makePlace } from './drill-place.js';
 import { watchTrial } from './doctor-watch.js';
@@ -38,7 +39,9 @@ export async function tryCommand(
   options: GlobalOptions,
   ms = usualMs,
 ): Promise<Result<Tried>> {
-  const [dir] = plan.checkpoints?.dirs ?? [];
+  const [dir, ...more] = plan.checkpoints?.dirs ?? [];
+  if (more.length > 0 || (dir !== undefined && isGlob(dir)))
+    return fail('a trial takes one checkpoint folder, without globs', exitStatus.config);
   const made = dir === undefined ? ok(await placeForLogs(plan)) : await makePlace(plan.argv, plan.cwd, dir);
   if (!made.ok) return made;
   const place = made.value;

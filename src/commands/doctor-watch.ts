@@ -2,17 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { attemptFiles } from '../engines/local/attempt-files.js';
 import { createLocalEngine } from '../engines/local/engine.js';
-import { classify } from '../failure/classify.js';
 import type { Exit } from '../failure/types.js';
 import { isUsable } from '../policy/checkpoint.js';
 import { fold, startProgress } from '../progress/fold.js';
-import { createHeartbeatReader } from '../progress/heartbeat.js';
 import type { TrialFacts } from '../report/doctor-trial.js';
 import type { CheckpointStore, Worker } from '../supervisor/ports.js';
 import { ok, type Result } from '../util/result.js';
 import { attemptDirIn } from './drill-attempt.js';
 import type { DrillPlace } from './drill-place.js';
 import { systemClock } from './run-parts.js';
+import { readingOf } from './run-reading.js';
 import type { RunPlan } from './run-plan.js';
 import { workerEnv } from './worker-env.js';
 
@@ -65,7 +64,8 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
     stopSignal: signal,
     stdin: 'null' as const,
   };
-  const read = createHeartbeatReader();
+  const reading = readingOf(plan, systemClock);
+  const read = reading.heartbeatReader();
   const line = (text: string): void => {
     for (const heartbeat of read(text)) {
       progress = fold(progress, heartbeat, { at: systemClock.now(), mono: systemClock.mono() });
@@ -89,7 +89,7 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
       await Promise.race([ended, pause(lookMs)]);
       await worker.drain();
       blocks.look();
-      if (exit === undefined && (await isEnough())) break;
+      if (await isEnough()) break;
     }
   } finally {
     // also after a bug: nothing of a trial may go on
@@ -100,7 +100,7 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
   killed.addEventListener('abort', () => worker.kill(), { once: true });
   if (killed.aborted) worker.kill();
   await ended;
-  const failure = byItself && classify({ exit: byItself, tails: await worker.tails(tailBytes), host: await worker.hostFacts() }); // prettier-ignore
+  const failure = byItself && reading.classify({ exit: byItself, tails: await worker.tails(tailBytes), host: await worker.hostFacts() }); // prettier-ignore
   const wasKilled = !byItself && !stopped.aborted && isKill(exit);
   const { firstStep, step, startMs, longestIntervalMs, reportsPhase, heartbeats } = progress;
   return ok({

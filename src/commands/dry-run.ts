@@ -22,7 +22,10 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
   const command = resolveCommand(plan.argv[0], process.env, plan.cwd);
   if (!command.ok) return refuse(command.error, json);
   const name = plan.name ?? defaultRunName(plan.argv);
-  const lines: Line[] = [{ tone: 'start', text: `would run ${name} in ${plan.stateDir}` }];
+  const lines: Line[] = [
+    { tone: 'start', text: `would run ${name} in ${plan.stateDir}` },
+    ...plan.notices.map((text): Line => ({ tone: 'warning', text })),
+  ];
   const say = (text: string): void => void lines.push({ tone: 'detail', text });
   let resume: { path: string; step?: number } | undefined;
   let moves: readonly string[] = [];

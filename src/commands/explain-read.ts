@@ -166,11 +166,11 @@ function linesOn(bytes: Buffer, end: number, ceiling: number): number {
 
 /** Nearly as fast as memory for lines of any length, and not slower than a byte at a time for empty ones. */
 function countNewlines(bytes: Buffer, from: number, to: number): number {
-  let count = 0;
-  let at = from;
   const sparse = to - from < probeBytes || countEach(bytes, from, from + probeBytes) < probeBytes / 16;
   if (!sparse) return countEach(bytes, from, to);
-  for (at = bytes.indexOf(newline, from); at !== -1 && at < to; at = bytes.indexOf(newline, at + 1)) count++;
+  let count = 0;
+  for (let at = bytes.indexOf(newline, from); at !== -1 && at < to; at = bytes.indexOf(newline, at + 1))
+    count++;
   return count;
 }
 

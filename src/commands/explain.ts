@@ -58,20 +58,11 @@ function exitOf({ exitCode, signal }: ExplainOptions): Result<Exit | undefined> 
 async function readLog(name: string, finder: Finder): Promise<Result<LogDigest>> {
   const source = name === '-' ? 'stdin' : name;
   try {
-    const handle = await fs.open(name === '-' ? '/dev/stdin' : name, 'r');
+    if (name === '-') return ok(await digestLog(source, checked(readStdin()), finder));
+    const handle = await fs.open(name, 'r');
     try {
-      let checked = false;
-      const digest = await digestLog(
-        source,
-        async (into) => {
-          const { bytesRead } = await handle.read(into, 0, into.length, null);
-          if (!checked) refuseBinary(into.subarray(0, bytesRead));
-          checked = true;
-          return bytesRead;
-        },
-        finder,
-      );
-      return ok(digest);
+      const read: Read = async (into) => (await handle.read(into, 0, into.length, null)).bytesRead;
+      return ok(await digestLog(source, checked(read), finder));
     } finally {
       await handle.close();
     }
@@ -81,6 +72,31 @@ async function readLog(name: string, finder: Finder): Promise<Result<LogDigest>>
     if (code === undefined) throw error;
     return fail(whyNot(source, code, error), exitStatus.failed, code);
   }
+}
+
+type Read = (into: Uint8Array) => Promise<number>;
+
+/** Pipes, sockets and terminals alike. */
+function readStdin(): Read {
+  const chunks = process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
+  let rest: Buffer = Buffer.alloc(0);
+  return async (into) => {
+    if (rest.length === 0) rest = (await chunks.next()).value ?? rest;
+    const length = rest.copy(into);
+    rest = rest.subarray(length);
+    return length;
+  };
+}
+
+/** Looks at what comes first. */
+function checked(read: Read): Read {
+  let first = true;
+  return async (into) => {
+    const length = await read(into);
+    if (first) refuseBinary(into.subarray(0, length));
+    first = false;
+    return length;
+  };
 }
 
 function whyNot(name: string, code: string, error: unknown): string {

@@ -57,7 +57,8 @@ async function filesOf(patterns: readonly string[]): Promise<ReadonlyMap<string,
 async function note(file: string, depth: number, marks: Map<string, string>): Promise<void> {
   if (marks.size >= mostFiles) return;
   try {
-    const stat = await fs.stat(file);
+    // a link below a named folder may lead round in a circle; one that was named itself is followed
+    const stat = await (depth === deepest ? fs.stat(file) : fs.lstat(file));
     if (stat.isFile()) marks.set(file, `${stat.size} ${stat.mtimeMs}`);
     if (!stat.isDirectory() || depth === 0) return;
     for (const name of await fs.readdir(file)) await note(path.join(file, name), depth - 1, marks);

@@ -5,6 +5,7 @@ import { baseOf } from '../checkpoints/many/glob.js';
 import { isLayoutName, layoutNames } from '../checkpoints/layouts/registry.js';
 import { loadConfig } from '../config/load.js';
 import { resolvePolicy, resolveSettings, type Settings } from '../config/resolve.js';
+import { resolveCommand } from '../engines/local/resolve-command.js';
 import { validRunName } from '../runs/run-name.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { nearest } from '../util/text.js';
@@ -62,7 +63,7 @@ export async function planRun(command: readonly string[], options: RunOptions): 
     ...(aside.value && { aside: aside.value }),
     verify: settings.checkpoints.verify,
     keep: settings.checkpoints.keep,
-    notices,
+    notices: [...notices, ...missingCommands(settings, notify.value, cwd)],
     heartbeat: settings.heartbeat,
     ...(patterns && { patterns }),
     ...(file !== undefined && { configFile: file }),
@@ -118,6 +119,23 @@ function planAside(
     { checkpoints: dirs, vaults, stateDir: settings.stateDir, cwd },
   );
   return vetted.ok ? ok({ include, clean }) : vetted;
+}
+
+/** A command that cannot be found when it is needed is found out now. */
+function missingCommands(
+  { preflight, hooks }: Settings,
+  notify: readonly NotifyTarget[],
+  cwd: string,
+): readonly string[] {
+  const all: readonly (readonly [where: string, program: string])[] = [
+    ...preflight.map(({ argv }) => ['preflight', argv[0]] as const),
+    ...Object.entries(hooks).map(([name, { argv }]) => [`hook ${name}`, argv[0]] as const),
+    ...notify.flatMap((to) => (to.type === 'command' ? [['notify', to.argv[0]] as const] : [])),
+  ];
+  return all.flatMap(([where, program]) => {
+    const found = resolveCommand(program, process.env, cwd);
+    return found.ok ? [] : [`${where}: ${found.error.message}`];
+  });
 }
 
 function planNotify(settings: Settings, byFlag: boolean): Result<readonly NotifyTarget[]> {

@@ -3,6 +3,7 @@ import { foldIncidents, type IncidentBook, type IncidentPlaces } from '../report
 import { incidentText } from '../report/incident-text.js';
 import { incidentFile, incidentNumbers, readIncident, writeIncident } from '../runs/incidents.js';
 import type { Happening } from '../supervisor/parts.js';
+import { sweepTemporaries } from '../util/os/durable.js';
 import { maskDeep } from './report-mask.js';
 
 /** Keeps the incidents of a run on disk as things happen. */
@@ -34,6 +35,8 @@ export async function keepIncidents(
     if (!troubled) notice(`${text}; the run goes on, but its incidents may not be complete`);
     troubled = true;
   };
+  // of a supervisor that was killed over it
+  await sweepTemporaries(dir);
   const numbers = incidentNumbers(dir);
   if (!numbers.ok) complain(numbers.error.message);
   const all = numbers.ok ? numbers.value : [];

@@ -1,6 +1,6 @@
 import type { FailureRule } from '../policy/policy.js';
 import { cannotRun, fromExit, notStarted } from './from-exit.js';
-import { fromException, fromLines } from './from-log.js';
+import { fromException, fromLines, fromScheduler } from './from-log.js';
 import { withKernel } from './kernel.js';
 import { toldDeath, type ToldDeath } from './launcher.js';
 import { type LogLines, toLines } from './log-lines.js';
@@ -49,7 +49,7 @@ function judge(autopsy: Autopsy, logs: readonly LogLines[]): Failure {
   if (exit.type === 'code' && (exit.code === 126 || exit.code === 127)) return cannotRun(exit.code, logs);
   const told = toldDeath(exit, logs);
   const real = told?.exit ?? exit;
-  const found = fromException(real, logs) ?? fromLines(real, logs);
+  const found = fromScheduler(real, logs) ?? fromException(real, logs) ?? fromLines(real, logs);
   if (found && found.kind !== 'exception') return withKernel(found, host);
   if (health?.kind === 'non-finite-loss' || health?.kind === 'non-finite-grad-norm') {
     const evidence: Evidence[] = [{ text: health.reason, source: 'heartbeats' }];

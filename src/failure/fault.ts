@@ -20,7 +20,7 @@ const native: readonly RegExp[] = [
   /^(?:free|realloc|malloc|munmap_chunk|calloc)\(\): /,
   /^(?:double free or corruption|corrupted (?:size vs\. prev_size|double-linked list)|malloc_consolidate\(\))/,
   /^\*\*\* (?:stack smashing detected|buffer overflow detected) \*\*\*/,
-  /: Assertion [`'].{1,1000}' failed\.?$/,
+  /^[^`']{1,600}: Assertion [`'].{1,1000}' failed\.?$/,
 ];
 const header =
   /^Fatal Python error: (?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction)/;

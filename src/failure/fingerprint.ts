@@ -1,8 +1,8 @@
 import type { Frame, PythonError } from './traceback.js';
 
-/** Code that is not the user's: what pip installed, Python itself, what a package compiled. */
+/** Code that is not the user's: what pip installed, a launcher in bin/, Python itself, what a package compiled. */
 const foreign =
-  /[\\/](?:site-packages|dist-packages|lib(?:64)?[\\/]python\d[\d.]*|bin)[\\/]|^<frozen |\.pyx$/;
+  /[\\/](?:site-packages|dist-packages|lib(?:64)?[\\/]python\d[\d.]*)[\\/]|[\\/]bin[\\/][\w-]{1,100}$|^<frozen |\.pyx$/;
 
 /** Whether a frame is in code that is not the user's. */
 export const isForeign = ({ file }: Frame): boolean => foreign.test(file);

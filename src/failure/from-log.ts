@@ -1,6 +1,6 @@
 import { fingerprintOf, isForeign, placeInWords, userFrame } from './fingerprint.js';
 import { type LogLines, lineEvidence, shortened } from './log-lines.js';
-import { isBorneBy, matchException, matchLines } from './match.js';
+import { type Found, isBorneBy, matchException, matchLines } from './match.js';
 import { deathOf } from './signals.js';
 import type { Signature } from './signatures/signature.js';
 import { isRelay, lastErrors, type PythonError } from './traceback.js';
@@ -75,7 +75,14 @@ function exceptionEvidence(error: PythonError, log: LogLines): Evidence {
 export function fromLines(exit: Exit, logs: readonly LogLines[]): Failure | undefined {
   const death = deathOf(exit);
   const killed = (death !== undefined && !death.fault) || exit.type === 'unknown';
-  const found = matchLines(logs, exit, killed);
+  return fromLine(matchLines(logs, exit, ({ saysWhoKilled }) => !killed || saysWhoKilled !== undefined));
+}
+
+/** Who ended the program from outside, where that is said beyond doubt. */
+export const fromScheduler = (exit: Exit, logs: readonly LogLines[]): Failure | undefined =>
+  fromLine(matchLines(logs, exit, ({ saysWhoKilled }) => saysWhoKilled === 'surely'));
+
+function fromLine(found: Found | undefined): Failure | undefined {
   if (!found) return undefined;
   const { signature, evidence } = found;
   const { advice } = signature;

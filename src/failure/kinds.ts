@@ -9,7 +9,7 @@ export interface KindWords {
 }
 
 /** Every kind in words, in the order of DESIGN section 6. */
-export const kinds: Readonly<Record<FailureKind, KindWords>> = {
+export const kindsTable: Readonly<Record<FailureKind, KindWords>> = {
   success: { meaning: 'the training came to its end' },
   command: {
     meaning: 'there is no such command, or it cannot be run',

@@ -7,6 +7,8 @@ import type { Evidence, Exit, HostFacts } from './types.js';
 
 /** How many lines from the end of a log the words of a dying program are looked for. */
 const lastWords = 50;
+/** A message's beginning says what happened, characters. */
+const longestMessage = 8192;
 
 export interface Found {
   readonly signature: Signature;
@@ -29,7 +31,7 @@ export function bears(signature: Signature, error: PythonError, exit: Exit): boo
 export function isBorneBy(signature: Signature, error: PythonError): boolean {
   const { pattern, in: place, notIn, loading, ambiguous } = signature;
   return (
-    pattern.test(error.text) &&
+    pattern.test(error.text.slice(0, longestMessage)) &&
     (!place || hasFrame(error, place)) &&
     !(notIn && hasFrame(error, notIn)) &&
     !(loading && readsData(error)) &&
@@ -37,13 +39,14 @@ export function isBorneBy(signature: Signature, error: PythonError): boolean {
   );
 }
 
-/**
- * The first signature found among the last lines, and the line.
- * @param killed whether the process was ended from outside: then only words that say by whom count
- */
-export function matchLines(logs: readonly LogLines[], exit: Exit, killed: boolean): Found | undefined {
+/** The first signature found among the last lines, and the line; of those that count, which is all of them or fewer. */
+export function matchLines(
+  logs: readonly LogLines[],
+  exit: Exit,
+  counts: (signature: Signature) => boolean,
+): Found | undefined {
   for (const signature of signatures) {
-    if (killed && signature.saysWhoKilled !== true) continue;
+    if (!counts(signature)) continue;
     const evidence = findLine(signature, logs, exit);
     if (evidence) return { signature, evidence };
   }

@@ -18,7 +18,7 @@ export type LineReader = (line: string, raw: string) => readonly Heartbeat[] | u
 /** One way in which programs report progress with no change to them. */
 export interface LineFormat {
   readonly id: string;
-  /** What every line of this format contains: the cheap test that rejects ordinary lines. Not global. */
+  /** What every line of this format contains: the cheap test that rejects ordinary lines. Without flags. */
   readonly hint: RegExp;
   /** A reader for the lines of one attempt. */
   readonly reader: () => LineReader;
@@ -42,7 +42,7 @@ export const formats: readonly LineFormat[] = [
   },
   { id: 'lightning', hint: /%\|/, reader: createLightningReader },
   { id: 'keras', hint: /^\s{0,16}\d{1,12}\/|^\s{0,8}Epoch \d/, reader: createKerasReader },
-  { id: 'plain', hint: /loss|epoch/i, reader: createPlainReader },
+  { id: 'plain', hint: /[Ll]oss|LOSS|[Ee]poch|EPOCH/, reader: createPlainReader },
 ];
 
 /** Whether a step that this format gave tells where in the whole training it is. `undefined`: the script said it itself. */

@@ -10,6 +10,9 @@ const explicitHint = /heartbeat/i;
 /** What every progress bar of tqdm's contains. */
 const barHint = /%\||(?:it|ex|examples) \[/;
 
+/** What a line that says anything to us contains: one scan rejects nearly all that is printed. */
+const anyHint = new RegExp([...formats.map(({ hint }) => hint), barHint].map(({ source }) => source).join('|'));
+
 const none: readonly Heartbeat[] = [];
 const barMoved: readonly Heartbeat[] = [{ bar: true, metrics: {} }];
 

@@ -31,6 +31,18 @@ function scriptOf({ script }: CommandFacts): readonly Check[] {
   return [(certain ? fails : warn)('script', text, 'check its name, or start from the folder it lies in')];
 }
 
+/** Programs that the configuration wants called beside the training. */
+export interface HelperFacts {
+  readonly count: number;
+  readonly missing: readonly { readonly name: string; readonly problem: string }[];
+}
+
+/** Whether hooks, preflight and notifications could be called. Pure. */
+export function judgeHelpers({ count, missing }: HelperFacts): readonly Check[] {
+  if (missing.length > 0) return missing.map(({ name, problem }) => fails(name, problem));
+  return count === 0 ? [] : [fine('hooks', 'every program of hooks, preflight and notify is there')];
+}
+
 /** What holds lines back, so that progress is seen late or never. */
 function outputOf({ argv, pythonUnbuffered }: CommandFacts): readonly Check[] {
   const found: Check[] = [];
@@ -41,7 +53,12 @@ function outputOf({ argv, pythonUnbuffered }: CommandFacts): readonly Check[] {
   const unbuffered = words.some((word) => /^-[A-Za-z]*u[A-Za-z]*$/.test(word)) && at(python) >= 0;
 
   const conda = at(/^conda$/);
-  if (conda >= 0 && words[conda + 1] === 'run' && !words.some((word) => /^(?:--no-capture-output|--live-stream|-s)$/.test(word))) // prettier-ignore
+  if (
+    conda >= 0 &&
+    words[conda + 1] === 'run' &&
+    !words.some((word) => /^(?:--no-capture-output|--live-stream|-s)$/.test(word))
+  )
+    // prettier-ignore
     buffers(
       'conda run holds all output back until the training has ended',
       'conda run --no-capture-output …',

@@ -32,10 +32,13 @@ const fewCheckpoints = 3;
  */
 export function judgeFolder(facts: FolderFacts, saveBytes?: number): readonly Check[] {
   const { what, dir, there, problem, fileSystem } = facts;
-  if (problem !== undefined)
-    return [
-      fails(what, `${dir} cannot be written (${problem})`, `make ${there} writable, or name another folder`),
-    ];
+  if (problem !== undefined) {
+    const full = /space|quota/.test(problem);
+    const way = full
+      ? 'free some space, or name another folder'
+      : `make ${there} writable, or name another folder`;
+    return [fails(what, `${dir} cannot be written (${problem})`, way)];
+  }
   const made = there === dir ? '' : ', to be made';
   const free = `${formatBytes(facts.freeBytes)} free on ${fileSystem.name}`;
   const room = roomOf(facts, free, saveBytes);
@@ -109,5 +112,5 @@ export function judgeLocks({ run, held, problem, trouble }: LockFacts): readonly
   if (problem !== undefined) checks.push(fails('lock', problem));
   if (trouble !== undefined) checks.push(warn('lock', trouble));
   if (checks.length > 0) return checks;
-  return [fine('lock', `${run === undefined ? 'free' : `free: the run would be named ${run}`}`)];
+  return [fine('lock', run === undefined ? 'free' : `free: the run would be named ${run}`)];
 }

@@ -100,7 +100,13 @@ function limitsOf(facts: MachineFacts): readonly Check[] {
 const softOf = ({ limits }: MachineFacts, name: string): string | undefined =>
   limits.find((limit) => limit.name === name)?.soft;
 
-function atLeast(facts: MachineFacts, name: string, least: number, command: string, why: string): Check | undefined {
+function atLeast(
+  facts: MachineFacts,
+  name: string,
+  least: number,
+  command: string,
+  why: string,
+): Check | undefined {
   const soft = softOf(facts, name);
   if (soft === undefined || soft === 'unlimited' || Number(soft) >= least) return undefined;
   return warn('limits', `${name.toLowerCase()}: ${soft} (${why})`, `${command} ${least}, before the run is started`); // prettier-ignore
@@ -154,7 +160,13 @@ function sessionOf({ session, logind }: MachineFacts): Check {
 }
 
 /** What will be known of a death or a hang. */
-function evidenceOf({ oomCounter, kernelLogReadable, pySpy, ptraceScope, isRoot }: MachineFacts): readonly Check[] {
+function evidenceOf({
+  oomCounter,
+  kernelLogReadable,
+  pySpy,
+  ptraceScope,
+  isRoot,
+}: MachineFacts): readonly Check[] {
   const memory =
     oomCounter === undefined
       ? warn('memory kills', 'the kernel’s count of memory kills is not to be found, so a death by SIGKILL may stay unexplained', 'mount /sys/fs/cgroup (cgroup v2, or v1 with its memory controller)') // prettier-ignore

@@ -66,8 +66,7 @@ function beatsOf(facts: TrialFacts): readonly Check[] {
       ? 'no step in it'
       : `steps ${formatCount(firstStep)} to ${formatCount(lastStep ?? firstStep)}`;
   const first = startMs === undefined ? '' : `, the first after ${formatDuration(startMs)}`;
-  const every =
-    longestIntervalMs === undefined ? '' : `, at most ${formatDuration(longestIntervalMs)} apart`;
+  const every = longestIntervalMs === undefined ? '' : `, at most ${formatDuration(longestIntervalMs)} apart`;
   const phases = facts.reportsPhase ? ', with phases' : '';
   const line = `progress is recognised (${formats.join(', ')}): ${steps}${first}${every}${phases}`;
   return [

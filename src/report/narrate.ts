@@ -102,6 +102,10 @@ export function narrate(
     case 'rollback-failed':
       if (!again) say('warning', `the rollback failed: ${event.reason}`);
       break;
+    case 'undone':
+      if (before.name === 'putting-back' && event.left === undefined)
+        say('rollback', 'what was moved only on a doubt is back: the folder is as it was before');
+      break;
     case 'inspection-failed':
       if (!again) say('warning', `the checkpoint folder could not be read: ${event.reason}`);
       break;
@@ -126,7 +130,7 @@ function failed(before: State, after: State, incident: Incident | undefined): re
   const lines: Line[] = [
     {
       tone: 'failure',
-      text: `attempt ${failure.attempt} failed${lasted}${atStep(failure.step)}: ${failure.kind} (${exitWords(failure.exit)})`,
+      text: `attempt ${failure.attempt} failed${lasted}${atStep(failure.step)}: ${failure.kind}`,
     },
     { tone: 'detail', text: failure.reason },
   ];
@@ -154,7 +158,8 @@ function startedAgain(before: Extract<State, { name: 'ended' }>): string {
       : before.outcome === 'stopped'
         ? 'was stopped'
         : 'had completed';
-  return `the run ${how}; it starts anew with attempt ${before.ledger.attempt + 1} and fresh retry budgets`;
+  const doubts = before.ledger.suspects ? ', and without its doubts about checkpoints' : '';
+  return `the run ${how}; it starts anew with attempt ${before.ledger.attempt + 1} and fresh retry budgets${doubts}`;
 }
 
 function rolledBack(state: Extract<State, { name: 'rolling-back' }>, quarantined: readonly string[]): string {

@@ -36,7 +36,7 @@ const cases = [
     script: 'native_sleep.py',
     by: 'py-spy',
     top: /^all_reduce \(native_sleep\.py line 9\)$/,
-    shows: /pause/,
+    shows: /pause|ppoll/,
   },
   {
     ...{ script: 'native_sleep.py', argument: 'faulthandler', by: 'faulthandler' },

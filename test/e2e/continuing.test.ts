@@ -207,7 +207,7 @@ describe('attach', { concurrency: 3 }, () => {
       assert.match(stderr, /^aside$/m);
       assert.equal(stderr.match(/completed through 1 failure/g)?.length, 1, stderr);
     }
-    assert.match(ends[0].stderr, /attempt 0 failed: [^]*run play · attempt 1 · /);
+    assert.match(ends[0].stderr, /attempt 0 failed after [^]*run play · attempt 1 · /);
   });
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -78,6 +78,10 @@ describe('hooks', { concurrency: 3 }, () => {
       notices.some((text) => /hook onFailure failed and changes nothing: .*none was not found/.test(text)),
     );
     assert.ok(
+      notices.some((text) => /^hook onFailure: command not found: \.\/none/.test(text)),
+      'said before the start',
+    );
+    assert.ok(
       notices.some((text) => /hook onComplete failed and changes nothing: exit 1: no mail/.test(text)),
     );
   });

@@ -66,7 +66,6 @@ describe('incidents', { concurrency: 2 }, () => {
     const status = (await statusOf(t, cwd, 'play')) as unknown as { incident: Record<string, unknown> };
     assert.equal(status.incident['number'], 3);
     assert.equal(status.incident['file'], path.join(folder(cwd), '003.md'));
-    assert.equal(readFileSync(String(status.incident['file']), 'utf8'), read(cwd, '003.md'));
 
     const told = await report(t, cwd, 'play');
     assert.deepEqual([told.code, told.stderr], [0, '']);
@@ -134,20 +133,20 @@ describe('incidents', { concurrency: 2 }, () => {
     writeFileSync(folder(cwd), 'a file');
     const ended = await guard(t, digits(...LENGTH), {
       ...{ cwd, flags: run, json: false },
-      env: { DIGITS_FAULT: 'crash@step=12,attempt=*;crash@step=25,attempt=2' },
+      env: { DIGITS_FAULT: 'crash@step=12;crash@step=25,attempt=1' },
     }).done;
     assert.match(ended.stderr, /completed through/, ended.stderr);
     assert.equal(ended.stderr.split('its incidents may not be complete').length, 2, ended.stderr);
   });
 
-  test('report: unknown run exit 4, a run that never began, and one under way', async (t) => {
+  test('report: unknown run exit 4, a run under way, and one whose supervisor is gone', async (t) => {
     const cwd = tempDir(t);
     assert.equal((await report(t, cwd)).code, 4);
     const active = guard(t, ['sleep', '60'], { cwd, flags: run });
     await active.untilStdout(/"type":"launched"/);
-    const unknown = await report(t, cwd, 'plya');
+    const unknown = await report(t, cwd, 'plai');
     assert.deepEqual([unknown.code, unknown.stdout], [4, '']);
-    assert.match(unknown.stderr, /no run plya .*did you mean play\?\n$/);
+    assert.match(unknown.stderr, /no run plai .*did you mean play\?\n$/);
     const under = await report(t, cwd, 'play');
     assert.equal(under.code, 0, under.stderr);
     assert.match(under.stdout, /^# Run play: running\n[^]*## Failures\n\nnone\./);

@@ -17,7 +17,11 @@ const env = { DIGITS_FAULT: 'crash@step=25' };
 async function webhook(
   t: TestContext,
   hangs = false,
-): Promise<{ readonly url: string; readonly got: { event: string; text: string }[]; answer(): void }> {
+): Promise<{
+  readonly url: string;
+  readonly got: { event: string; text: string }[];
+  readonly answer: () => void;
+}> {
   const got: { event: string; text: string }[] = [];
   const open: http.ServerResponse[] = [];
   let answering = !hangs;

@@ -158,7 +158,7 @@ describe('a training that is disturbed', { concurrency: 3 }, () => {
     const ended = await guard(t, [command, fixture('trainers', 'syntax_error.py')], { cwd, json: false })
       .done;
     assert.equal(ended.code, 1);
-    assert.match(ended.stderr, /attempt 0 failed: code \(exit 1\)\n.*SyntaxError/);
+    assert.match(ended.stderr, /attempt 0 failed after [^:]+: code\n.*SyntaxError/);
     assert.match(ended.stderr, /gave up/);
     assert.deepEqual(readdirSync(path.join(cwd, '.trainguard/runs/syntax_error/attempts')), ['000']);
   });

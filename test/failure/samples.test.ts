@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { classify } from '../../src/failure/classify.js';
-import { kinds } from '../../src/failure/kinds.js';
+import { kindsTable } from '../../src/failure/kinds.js';
 import { toldDeath } from '../../src/failure/launcher.js';
 import { toLines } from '../../src/failure/log-lines.js';
 import { bears, findLine } from '../../src/failure/match.js';
@@ -29,19 +29,30 @@ describe('every sample is judged as what it is', () => {
   }
 });
 
-/** Whether a sample bears a signature, wherever in the order that stands. */
-function bearsIt(sample: Sample, signature: Signature): boolean {
-  const logs = tailsOf(sample).map(toLines);
-  if (signature.where === 'kernel') {
-    return (hostOf(sample).kernel ?? []).some((line) => signature.pattern.test(line));
-  }
-  const exit = toldDeath(sample.exit, logs)?.exit ?? sample.exit;
-  // a rank that lost its connection to the one that failed says so too, but is not the cause
-  const errors = logs.flatMap(({ lines }) => lastErrors(lines).candidates.slice(0, 1));
-  return (
-    errors.some((error) => bears(signature, error, exit)) || findLine(signature, logs, exit) !== undefined
+/** What signatures are tried on. */
+const read = samples
+  // whose cause of death their log does not show, whatever else it shows
+  .filter(({ kind }) => kind !== 'success' && kind !== 'unknown')
+  .map((sample) => {
+    const logs = tailsOf(sample).map(toLines);
+    return {
+      ...sample,
+      logs,
+      exit: toldDeath(sample.exit, logs)?.exit ?? sample.exit,
+      // a rank that lost its connection to the one that failed says so too, but is not the cause
+      errors: logs.flatMap(({ lines }) => lastErrors(lines).candidates.slice(0, 1)),
+      kernel: hostOf(sample).kernel ?? [],
+    };
+  });
+
+/** The samples that bear a signature, wherever in the order that stands. */
+const bearersOf = (signature: Signature) =>
+  read.filter(
+    ({ logs, exit, errors, kernel }) =>
+      errors.some((error) => bears(signature, error, exit)) ||
+      findLine(signature, logs, exit) !== undefined ||
+      (signature.where === 'kernel' && kernel.some((line) => signature.pattern.test(line))),
   );
-}
 
 /** What a sample bears beside its own signature, and why that is right. */
 const alsoBorne: Readonly<Record<string, readonly string[]>> = {
@@ -57,10 +68,7 @@ const alsoBorne: Readonly<Record<string, readonly string[]>> = {
 describe('every signature is borne by its samples and no other', () => {
   for (const signature of signatures) {
     test(signature.id, () => {
-      const bearers = samples
-        // whose cause of death their log does not show, whatever else it shows
-        .filter(({ kind }) => kind !== 'success' && kind !== 'unknown')
-        .filter((sample) => bearsIt(sample, signature));
+      const bearers = bearersOf(signature);
       const own = bearers.filter((sample) => !alsoBorne[sample.signature ?? '']?.includes(signature.id));
       assert.deepEqual(
         own.map(({ id }) => id),
@@ -110,9 +118,9 @@ test('every kind that a log can show has a sample, and every kind its words', ()
   const shown = new Set<FailureKind>(samples.map(({ kind }) => kind));
   // known by how an attempt behaved and was ended, not by what it wrote
   const decidedElsewhere: readonly FailureKind[] = ['hang', 'not-resumed'];
-  for (const kind of Object.keys(kinds) as FailureKind[]) {
+  for (const kind of Object.keys(kindsTable) as FailureKind[]) {
     assert.equal(shown.has(kind), !decidedElsewhere.includes(kind), kind);
-    assert.match(kinds[kind].meaning, /^[a-z].{10,}[^.]$/, kind);
+    assert.match(kindsTable[kind].meaning, /^[a-z].{10,}[^.]$/, kind);
   }
 });
 

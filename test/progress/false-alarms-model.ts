@@ -121,24 +121,35 @@ export function* attemptOf(
 
   if (hangs && training.hangs === 'start') {
     const before = chance.uniform(0, training.startMs);
-    return yield { type: 'hang', at: before, place: 'start' };
+    yield { type: 'hang', at: before, place: 'start' };
+    return;
   }
   at = clamp(training.startMs * chance.logNormal(0.4), 3 * second, 50 * minute);
   if (training.firstLate) at += lineMs * chance.logNormal(training.noise);
   for (;;) {
     yield beat({ step: ++step, loss: 1, ...phase('train') });
     const due = at >= hangMs;
-    if (due && training.hangs === 'step') return yield { type: 'hang', at: at + chance.uniform(0, lineMs), place: 'step' }; // prettier-ignore
-    if (at >= crashMs && !hangs) return yield { type: 'end', at, how: 'crash' };
+    if (due && training.hangs === 'step') {
+      yield { type: 'hang', at: at + chance.uniform(0, lineMs), place: 'step' };
+      return;
+    }
+    if (at >= crashMs && !hangs) {
+      yield { type: 'end', at, how: 'crash' };
+      return;
+    }
     if (at >= leftMs && !hangs) {
       if (reportsPhase && training.lastMs > 0) yield beat(phase('eval'));
       yield* silence(training.lastMs, false, undefined);
-      return yield { type: 'end', at, how: 'done' };
+      yield { type: 'end', at, how: 'done' };
+      return;
     }
     if (evals && at >= evalAt) {
       if (reportsPhase) yield beat(phase('eval'));
       const ms = Math.min(evals.ms * (1 + evals.growth) ** evalsDone++ * chance.logNormal(0.15), 40 * minute);
-      if (due && training.hangs === 'eval') return yield { type: 'hang', at: at + chance.uniform(0, ms), place: 'eval' }; // prettier-ignore
+      if (due && training.hangs === 'eval') {
+        yield { type: 'hang', at: at + chance.uniform(0, ms), place: 'eval' };
+        return;
+      }
       yield* silence(ms, evals.bar, undefined);
       evalAt = at + evals.everyMs;
     }
@@ -147,11 +158,17 @@ export function* attemptOf(
       const ms = Math.min(saves.ms * chance.logNormal(0.2), 15 * minute);
       const cut = due && training.hangs === 'save' ? chance.uniform(0, ms) : undefined;
       yield* silence(cut ?? ms, false, saves.visible);
-      if (cut !== undefined) return yield { type: 'hang', at, place: 'save' };
+      if (cut !== undefined) {
+        yield { type: 'hang', at, place: 'save' };
+        return;
+      }
       saveAt = at + saves.everyMs;
     }
     // a run that should hang in an evaluation, and makes none
-    if (due && at > hangMs + 12 * hour) return yield { type: 'hang', at, place: 'step' };
+    if (due && at > hangMs + 12 * hour) {
+      yield { type: 'hang', at, place: 'step' };
+      return;
+    }
     if (at >= pauseMs && !paused) {
       paused = true;
       const ms = chance.logUniform(minute, 8 * hour);

@@ -48,5 +48,7 @@ export function runProgram(
 function cleanEnv(): NodeJS.ProcessEnv {
   const unwanted =
     /^(TRAINGUARD_|PUPPET_|DIGITS_|SLURM_|KUBERNETES_|NODE_TEST_CONTEXT$|FORCE_COLOR$|NO_COLOR$|PYTHONUNBUFFERED$)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
+  // no training here has a GPU, so who else uses those of this machine is not waited for before a retry
+  return { ...env, CUDA_VISIBLE_DEVICES: '' };
 }

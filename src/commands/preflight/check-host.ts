@@ -66,7 +66,7 @@ export function createPreflight({
   function lackingRam({ after, waitedMs }: HostQuestion): Lack | undefined {
     const lack = after === 'host-memory' ? lackingMemory(memoryNow()) : undefined;
     if (!lack || !patience.isSpent(waitedMs, memoryPatienceMs)) return lack;
-    notice(`going on without ${lack.words}`);
+    notice(`waited in vain for ${lack.words}; going on`);
     return undefined;
   }
 

@@ -42,7 +42,7 @@ export async function lackingDisk(
     if (lacking) return lacking;
     // what is not there yet is the training's to make, and what we may not do another user's training may
     const fine = ['EACCES', 'EPERM', ...(saveBytes === undefined ? ['ENOENT'] : [])];
-    const away = disk ? await probe(dir, 'the checkpoint folder', fine) : undefined;
+    const away = after === 'storage' ? await probe(dir, 'the checkpoint folder', fine) : undefined;
     if (away) return away;
   }
   return undefined;

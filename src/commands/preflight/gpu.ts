@@ -48,7 +48,7 @@ export function createGpuCheck(
       return held.lack;
     }
     for (const { uuid, usedMiB = 0 } of visible.gpus) tolerated.set(uuid, usedMiB);
-    notice(`going on without ${held.lack.words}`);
+    notice(`waited in vain for ${held.lack.words}; going on`);
     return undefined;
   }
 

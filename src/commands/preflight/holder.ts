@@ -6,13 +6,19 @@ import { printable } from '../../util/text.js';
 
 /**
  * Names a process that is in the way: `python (pid 123, of bob)`.
- * @param program what it is called where /proc does not show it, such as outside our container
+ * @param program what the driver calls it, which counts pids as the host does: in a container that pid may be another's
  */
-export function processWords(pid: number, program = 'a process'): string {
-  const seen = readProcess(pid);
-  const user = userOf(pid);
-  return `${printable(seen?.comm ?? path.basename(program))} (pid ${pid}${user === undefined ? '' : `, of ${user}`})`;
+export function processWords(pid: number, program?: string): string {
+  const isSeen = program === undefined || isProgram(pid, program);
+  const user = isSeen ? userOf(pid) : undefined;
+  const name = path.basename(program ?? readProcess(pid)?.comm ?? 'a process');
+  return `${printable(name)} (pid ${pid}${user === undefined ? '' : `, of ${user}`})`;
 }
+
+const isProgram = (pid: number, program: string): boolean => {
+  const [argv0 = ''] = (readProcText(`/proc/${pid}/cmdline`) ?? '').split('\0');
+  return argv0 !== '' && path.basename(argv0) === path.basename(program);
+};
 
 /** Who listens on a TCP port of this host; undefined where that is not shown to us. */
 export function listenerOf(port: number): number | undefined {

@@ -10,6 +10,8 @@ export interface Orders extends Waker {
   readonly given: boolean;
   /** Monotonic ms from which on everything is killed; Infinity without an order. */
   readonly killAt: number;
+  /** Puts `killAt` off by what was done before the stop signal could be sent, ms: the grace begins with that. */
+  putOff(ms: number): void;
   readonly dumpStacks: boolean;
   /** Complete checkpoints that appeared so far. */
   readonly checkpoints: number;
@@ -57,6 +59,9 @@ export function createOrders(clock: Pick<Clock, 'mono' | 'after'>): Orders {
     },
     get killAt() {
       return killAt;
+    },
+    putOff(ms) {
+      killAt += ms;
     },
     get dumpStacks() {
       return dumpStacks;

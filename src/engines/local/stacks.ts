@@ -15,7 +15,8 @@ import { describePython, pythonOf } from './stacks-python.js';
 /** Writes down where an attempt hangs (DESIGN section 5). */
 export interface StackDumper {
   /**
-   * Appends to the attempt's stacks.txt what every process and thread does, by means that harm none that is only slow.
+   * Appends to the attempt's stacks.txt what every process and thread does, by means that harm none that is only slow:
+   * py-spy and /proc. No signal is sent: who has a handler for SIGUSR1 may have registered faulthandler for it, or a save.
    * Takes 15 s at most and never rejects; called again meanwhile, it is the same dump.
    */
   dump(): Promise<void>;

@@ -37,6 +37,10 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
     if (held && held.quietLooks > looksBetweenFiles) {
       const { signal } = held;
       held = undefined;
+      if (orders.dumpStacks && !aborted && printsBeforeItEnds(job, signal)) {
+        aborted = true;
+        await abortForStacks(job, [main]);
+      }
       sendWithCont(job, signal);
       const graceMs = orders.killAt - clock.mono();
       passOn = { signal, atMono: clock.mono() + passOnAfterMs(signal, graceMs) };
@@ -52,7 +56,8 @@ export async function untilMainEnds(job: Job): Promise<Exit> {
       );
     } else if (orders.dumpStacks && !aborted && orders.killAt !== -Infinity) {
       aborted = true;
-      await abortForStacks(job);
+      const others = job.ours.scan().filter(({ pid }) => pid !== main.pid && hasFaulthandler(pid));
+      await abortForStacks(job, [main, ...others.sort((a, b) => a.startTime - b.startTime)]);
     } else {
       killer.strike(job.ours.scan().filter((info) => info.pid !== main.session)); // the shim has the status to write
       await orders.wait(killAgainMs);
@@ -88,28 +93,34 @@ function sendWithCont({ main }: Job, signal: string): void {
 }
 
 /** Has the stacks written down; who is to be killed at once, or has ended, is not held up by it. */
-async function dumpStacks({ orders, exit, stacks }: Job): Promise<void> {
+async function dumpStacks({ orders, exit, stacks, clock }: Job): Promise<void> {
+  const begunMono = clock.mono();
   const dump = { done: false };
   void stacks.dump().then(() => {
     dump.done = true;
     orders.wake();
   });
   while (!dump.done && !exit() && orders.killAt !== -Infinity) await orders.wait(dumpLookMs);
+  orders.putOff(clock.mono() - begunMono);
 }
 
 /**
- * Some runtimes print every thread's stack on SIGABRT (Python with faulthandler). The main process gets it, then each
- * other one that has faulthandler on, one by one, so that what they print does not run together; parents first, since
- * a child that dies makes its parent do something else.
+ * Whether SIGABRT is as good a stop signal: this one would simply end the process, as SIGABRT does, but for the stacks that
+ * faulthandler prints first, and nothing else told them.
  */
-async function abortForStacks(job: Job): Promise<void> {
-  const { main, ours, stacks, orders, clock } = job;
-  const others = ours
-    .scan()
-    .filter(({ pid }) => pid !== main.pid && pid !== main.session && hasFaulthandler(pid));
+const printsBeforeItEnds = ({ main, stacks }: Job, signal: string): boolean =>
+  stacks.summary?.by !== 'py-spy' && hasFaulthandler(main.pid) && catchesSignal(main.pid, signal) === false;
+
+/**
+ * Some runtimes print every thread's stack on SIGABRT (Python with faulthandler). One process after the other gets it, so
+ * that what they print does not run together; parents come first, since a child that dies makes its parent do
+ * something else.
+ */
+async function abortForStacks(job: Job, targets: readonly ProcId[]): Promise<void> {
+  const { stacks, orders, clock } = job;
   const from = await stacks.printedTo();
   const until = clock.mono() + abortMs;
-  for (const target of [main, ...others.sort((a, b) => a.startTime - b.startTime)]) {
+  for (const target of targets) {
     if (clock.mono() >= until || orders.killAt === -Infinity) break;
     if (!(await leaveNoCore(job, target))) continue;
     sendSignal(target, 'SIGABRT');

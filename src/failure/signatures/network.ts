@@ -32,7 +32,7 @@ export const network: readonly Signature[] = [
     kind: 'network',
     where: 'exception',
     pattern:
-      /\bgloo\b[^\n]{0,200}\bConnection (?:closed by|reset by|refused)\b|\bGloo connectFullMesh failed\b|\bremote process exited or there was a network error\b|\bncclRemoteError\b/,
+      /\bgloo\b[^\n]{0,200}\bConnection (?:closed by|reset by|refused)\b|\bGloo connectFullMesh failed\b|\bremote process exited or there was a network error\b|\bncclRemoteError\b|\bDistNetworkError: failed to recv, got 0 bytes\b/,
     explanation: 'the connection to another rank was lost',
     advice: lookAtPeers,
     sample: 'network-peer-gone',
@@ -92,8 +92,7 @@ export const network: readonly Signature[] = [
     id: 'hub-unreachable',
     kind: 'network',
     where: 'exception',
-    pattern:
-      /^huggingface_hub\.\S{0,60}LocalEntryNotFoundError\b|^OSError: We couldn't connect to '|\b(?:500|502|503|504) Server Error\b|\b429 Client Error\b/,
+    pattern: /^huggingface_hub\.\S{0,60}LocalEntryNotFoundError\b|^OSError: We couldn't connect to '/,
     inCause: true,
     explanation: 'the Hugging Face hub could not be reached',
     advice: 'HF_HUB_OFFLINE=1 works from what is already downloaded',
@@ -104,7 +103,7 @@ export const network: readonly Signature[] = [
     kind: 'network',
     where: 'exception',
     pattern:
-      /^requests\.exceptions\.(?:ConnectionError|ReadTimeout|ConnectTimeout|Timeout|ChunkedEncodingError)\b|^urllib3\.exceptions\.(?:MaxRetryError|NewConnectionError|ReadTimeoutError|ConnectTimeoutError|ProtocolError|IncompleteRead)\b|^http(?:x2?|core2?)\.(?:Connect|Read|Write|Pool)(?:Error|Timeout)\b|^http(?:x2?|core2?)\.RemoteProtocolError\b|^aiohttp\.client_exceptions\.(?:ClientConnector\w{0,20}Error|ServerDisconnectedError|ServerTimeoutError|ClientPayloadError)\b|^botocore\.exceptions\.(?:EndpointConnectionError|ConnectTimeoutError|ReadTimeoutError|ConnectionClosedError)\b|^urllib\.error\.HTTPError: HTTP Error (?:429|500|502|503|504)\b|^http\.client\.(?:RemoteDisconnected|IncompleteRead)\b/,
+      /^requests\.exceptions\.(?:ConnectionError|ReadTimeout|ConnectTimeout|Timeout|ChunkedEncodingError)\b|^urllib3\.exceptions\.(?:MaxRetryError|NewConnectionError|ReadTimeoutError|ConnectTimeoutError|ProtocolError|IncompleteRead)\b|^http(?:x2?|core2?)\.(?:Connect|Read|Write|Pool)(?:Error|Timeout)\b|^http(?:x2?|core2?)\.RemoteProtocolError\b|^aiohttp\.client_exceptions\.(?:ClientConnector\w{0,20}Error|ServerDisconnectedError|ServerTimeoutError|ClientPayloadError)\b|^botocore\.exceptions\.(?:EndpointConnectionError|ConnectTimeoutError|ReadTimeoutError|ConnectionClosedError)\b|^urllib\.error\.HTTPError: HTTP Error (?:429|500|502|503|504)\b|^http\.client\.(?:RemoteDisconnected|IncompleteRead)\b|HTTPError: (?:(?:500|502|503|504) Server|429 Client) Error\b/,
     inCause: true,
     explanation: 'a server could not be reached, or broke off',
     sample: 'network-http-unavailable',

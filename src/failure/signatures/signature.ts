@@ -20,8 +20,11 @@ export interface Signature {
   readonly also?: RegExp;
   /** For `line`: lines from the end that are looked at, where 50 are too few. */
   readonly within?: number;
-  /** For `line`: counts too for a process that was killed from outside, because it says who did it. */
-  readonly saysWhoKilled?: true;
+  /**
+   * For `line`: counts too for a process that was killed from outside, because it says who did it. `surely`: even where
+   * the program answered the signal with an exception of its own.
+   */
+  readonly saysWhoKilled?: 'surely' | 'likely';
   /** For `exception`: a frame of the traceback, as `file in function`, that must not be there. */
   readonly notIn?: RegExp;
   /** For `exception`: a frame that must be there. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { processWords } from '../../../src/commands/preflight/holder.js';
 import { parseApps, parseGpus, parseSlices } from '../../../src/commands/preflight/nvidia-smi.js';
 import { visibleGpus } from '../../../src/commands/preflight/visible-gpus.js';
 import { fakeSmi, scene } from './kit.js';
@@ -11,7 +12,7 @@ const [uuid0, uuid1] = [
 const idle = `0, ${uuid0}, 4, 81559\n1, ${uuid1}, 4, 81559\n`;
 const held = `0, ${uuid0}, 4, 81559\n1, ${uuid1}, 71803, 81559\n`;
 /** Ours is a process that /proc shows; the other one is as a container sees it. */
-const apps = `${uuid1}, 4000001, 20000, /opt/conda/envs/a b, c/bin/python\n${uuid1}, ${process.pid}, 51803, python3\n`;
+const apps = `${uuid1}, 4000001, 20000, /opt/conda/envs/a b, c/bin/python\n${uuid1}, ${process.pid}, 51803, ${process.argv0}\n${uuid1}, ${process.ppid}, 1, another\n`;
 const slices = `GPU 0: NVIDIA A100-SXM4-80GB (UUID: ${uuid0})
   MIG 1g.10gb     Device  0: (UUID: MIG-feb88891-0321-5fef-9c87-d4af3b54259e)
 GPU 1: NVIDIA A100-SXM4-80GB (UUID: ${uuid1})
@@ -41,6 +42,11 @@ describe('what nvidia-smi says', () => {
     assert.deepEqual(parseApps(`${uuid0}, 77, [N/A], a, b\nnonsense\n`), [
       { uuid: uuid0, pid: 77, program: 'a, b' },
     ]);
+  });
+
+  test('a pid that is another program here is named as nvidia-smi does', () => {
+    assert.equal(processWords(process.pid, '/opt/bin/other'), `other (pid ${process.pid})`);
+    assert.match(processWords(process.pid, process.argv0), /\(pid \d+, of \S+\)$/);
   });
 
   test('slices and whose they are', () => {
@@ -95,7 +101,7 @@ describe('before a retry', () => {
     const { for: words } = answer as { for: string };
     assert.match(
       words,
-      /^the memory of GPU 1 to be free: 70\.1 GiB of 79\.6 GiB are held by \S+ \(pid \d+, of \S+\) and python \(pid 4000001\)$/,
+      /^the memory of GPU 1 to be free: 70\.1 GiB of 79\.6 GiB are held by \S+ \(pid \d+, of \S+\) and python \(pid 4000001\) and 1 more$/,
     );
     assert.ok(words.includes(`(pid ${process.pid}, of `));
     smi.says({ gpus: idle });
@@ -120,7 +126,7 @@ describe('before a retry', () => {
     assert.equal((await ask('gpu-memory', 290_000)).type, 'wait');
     assert.deepEqual(await ask('gpu-memory', 300_000), ready);
     assert.deepEqual(notices, [
-      'going on without the memory of GPU 1 to be free: 70.1 GiB of 79.6 GiB are held by a process that nvidia-smi does not show here',
+      'waited in vain for the memory of GPU 1 to be free: 70.1 GiB of 79.6 GiB are held by a process that nvidia-smi does not show here; going on',
     ]);
     assert.deepEqual(await ask('exception'), ready, 'who holds it is here to stay');
     assert.equal((await ask('gpu-memory')).type, 'wait', 'but it may be why memory ran out');
