@@ -4,7 +4,7 @@ import { attemptFiles } from '../engines/local/attempt-files.js';
 import { attemptDirs } from '../engines/local/launch-record.js';
 import type { State } from '../policy/state.js';
 import { describePlace } from '../report/describe-run.js';
-import type { Incident } from '../report/incident.js';
+import { isIncident } from '../report/incident.js';
 import type { Line, Tone } from '../report/narrate.js';
 import { type StateRecord, viewRun } from '../report/status-view.js';
 import { summarizeRun } from '../report/summary.js';
@@ -175,7 +175,7 @@ async function tellEnd(
   output.say(summarizeRun(state, run.dir));
   if (!json) return;
   const { outcome, exitCode } = state;
-  const incident = await newestIncident<Incident>(run.paths.incidents);
+  const incident = await newestIncident(run.paths.incidents, isIncident);
   const view = viewRun({ ...record, run: run.name }, false, { incident });
   output.json({ type: 'summary', outcome, exitCode, run: view });
 }

@@ -60,6 +60,8 @@ async function sourceOf(
       '--no-color',
       '--full-index',
       '--ignore-submodules=all',
+      '--',
+      ...codeNames.map((name) => `:(top)*.${name}`),
     ),
     file === undefined ? undefined : git('ls-files', '--error-unmatch', '--', file),
   ]);
@@ -72,6 +74,12 @@ async function sourceOf(
   ].filter((part) => part !== undefined && part.length > 0);
   return { ...(inGit && { head }), ...(parts.length > 0 && { diff: digestOf(parts) }) };
 }
+
+/** What counts as code: a metrics file that git knows is written by the training itself. */
+const codeNames = [
+  ...['py', 'pyx', 'pyi', 'sh', 'c', 'cc', 'cpp', 'cu', 'cuh', 'h', 'hpp', 'rs', 'jl', 'lua', 'js', 'ts'],
+  ...['toml', 'yaml', 'yml', 'cfg', 'ini', 'gin', 'jsonnet'],
+];
 
 /** A repository may name a program that watches its files; it is not needed for one look. */
 const unconfigured = ['-c', 'core.fsmonitor=false'];

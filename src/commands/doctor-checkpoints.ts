@@ -10,6 +10,7 @@ import { type CheckpointsFacts, judgeCheckpoints, judgeVault } from '../report/d
 import { judgeFolder } from '../report/doctor-folders.js';
 import { ok } from '../util/result.js';
 import { folderFacts, nearestThere, whyNoRename } from './doctor-folders.js';
+import { holderOf } from './doctor-locks.js';
 import type { CheckpointPlan, RunPlan } from './run-plan.js';
 import { systemClock } from './run-parts.js';
 
@@ -83,7 +84,11 @@ async function lookInto(plan: RunPlan, wish: CheckpointPlan, onNotice: (text: st
   if (!opened.ok) return opened;
   const { store } = opened.value;
   try {
-    const inspected = await store.inspect({ live: false, budgetMs: verifyBudgetMs });
+    const dirs = store.dirs ?? [store.dir];
+    const holders = await Promise.all(dirs.map((dir) => holderOf(dir, wish.vault)));
+    // what a run that is under way is just writing is not damaged
+    const live = holders.some((holder) => holder !== undefined);
+    const inspected = await store.inspect({ live, budgetMs: verifyBudgetMs });
     if (!inspected.ok) return inspected;
     const { checkpoints, disorder } = inspected.value;
     const { rollbackEnabled, allowScratch } = plan.policy;
@@ -94,7 +99,7 @@ async function lookInto(plan: RunPlan, wish: CheckpointPlan, onNotice: (text: st
       ...(disorder !== undefined && { disorder }),
     });
     const facts: Omit<CheckpointsFacts, 'notices'> = {
-      dirs: store.dirs ?? [store.dir],
+      dirs,
       words: wish.words,
       guessed: wish.guessed,
       layout: store.layout,

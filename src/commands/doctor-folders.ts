@@ -26,19 +26,29 @@ export async function folderFacts(what: string, dir: string, isState = false): P
     const punched = await ask('fallocate', '--punch-hole', '--offset', '0', '--length', '4096', file);
     return { punchesHoles: punched.ok };
   });
-  const { bavail, bsize, files: inodes, ffree } = await fs.statfs(there);
   const overQuota = isState ? await quotaOver() : undefined;
   return {
-    what,
-    dir,
-    there,
-    fileSystem: await fileSystemOf(there),
-    freeBytes: bavail * bsize,
-    // btrfs and some network file systems count none
-    ...(inodes > 0 && { freeInodes: ffree }),
+    ...{ what, dir, there },
+    ...(await roomIn(there)),
     ...(overQuota !== undefined && { overQuota }),
     ...(tried.ok ? tried.value : { problem: tried.why }),
   };
+}
+
+type Room = Pick<FolderFacts, 'fileSystem' | 'freeBytes' | 'freeInodes' | 'problem'>;
+
+async function roomIn(dir: string): Promise<Room> {
+  try {
+    const { bavail, bsize, files: inodes, ffree } = await fs.statfs(dir);
+    return {
+      fileSystem: await fileSystemOf(dir),
+      freeBytes: bavail * bsize,
+      // btrfs and some network file systems count none
+      ...(inodes > 0 && { freeInodes: ffree }),
+    };
+  } catch (error) {
+    return { fileSystem: { name: 'a lost mount', kind: 'local' }, freeBytes: 0, problem: whyOf(error) };
+  }
 }
 
 type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string };
@@ -48,15 +58,13 @@ export async function inScratch<T>(parent: string, work: (scratch: string) => Pr
   const scratch = path.join(parent, `.trainguard-doctor-${process.pid}-${randomBytes(4).toString('hex')}`);
   try {
     await files.mkdir(scratch, { mode: 0o700 });
+    try {
+      return { ok: true, value: await work(scratch) };
+    } finally {
+      await files.rm(scratch, { recursive: true, force: true, maxRetries: 3 });
+    }
   } catch (error) {
     return { ok: false, why: whyOf(error) };
-  }
-  try {
-    return { ok: true, value: await work(scratch) };
-  } catch (error) {
-    return { ok: false, why: whyOf(error) };
-  } finally {
-    await files.rm(scratch, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 

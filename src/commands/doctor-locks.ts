@@ -24,8 +24,7 @@ export async function lockFacts(plan: RunPlan, dirs: readonly string[]): Promise
     });
   const named = plan.checkpoints?.vault;
   for (const folder of dirs) {
-    const vault = await findVault({ dir: folder, bearsDotName: true, ...(named !== undefined && { named }) });
-    const rival = vault !== undefined && (await probeLock({ dir: folder, keepIn: vault }));
+    const rival = await holderOf(folder, named);
     // the run itself is named already
     if (!rival || (holder && rival.owner?.run === name.value)) continue;
     held.push({
@@ -35,6 +34,12 @@ export async function lockFacts(plan: RunPlan, dirs: readonly string[]): Promise
     });
   }
   return { run: name.value, held, ...(await tryLock(await nearestThere(plan.stateDir))) };
+}
+
+/** Who has a checkpoint folder now; undefined: nobody. @param named `--vault` */
+export async function holderOf(dir: string, named: string | undefined): Promise<Rival | undefined> {
+  const vault = await findVault({ dir, bearsDotName: true, ...(named !== undefined && { named }) });
+  return vault === undefined ? undefined : probeLock({ dir, keepIn: vault });
 }
 
 const whoIs = ({ owner }: Rival): string => (owner ? describeOwner(owner) : 'a process that does not answer');

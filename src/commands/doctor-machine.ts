@@ -1,6 +1,7 @@
 import { constants, existsSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import os from 'node:os';
+import path from 'node:path';
 import { findOomFile } from '../engines/local/host-facts.js';
 import type { MachineFacts } from '../report/doctor-machine.js';
 import { errorCode } from '../util/os/durable.js';
@@ -8,8 +9,11 @@ import { readLimits } from '../util/os/limits.js';
 import { readProcText } from '../util/os/proc.js';
 import { ask, whereIs } from './doctor-tools.js';
 
-/** Looks at the machine; changes nothing. */
-export async function machineFacts(): Promise<MachineFacts> {
+/**
+ * Looks at the machine; changes nothing.
+ * @param command the first word of the training's command: py-spy may lie beside it
+ */
+export async function machineFacts(command: string | undefined): Promise<MachineFacts> {
   const isFile = (file: string): boolean => statSync(file, { throwIfNoEntry: false })?.isFile() === true;
   const corePattern = readProcText('/proc/sys/kernel/core_pattern')?.trim();
   const scope = readProcText('/proc/sys/kernel/yama/ptrace_scope')?.trim();
@@ -19,7 +23,7 @@ export async function machineFacts(): Promise<MachineFacts> {
     isFile,
   );
   const shmBytes = await sizeOf('/dev/shm');
-  const pySpy = whereIs('py-spy');
+  const pySpy = pySpyFor(command);
   const logind = await askLogind();
   return {
     platform: process.platform,
@@ -41,6 +45,13 @@ export async function machineFacts(): Promise<MachineFacts> {
     ...(logind && { logind }),
     session: sessionOf(process.env),
   };
+}
+
+/** In PATH, or in the environment of the command's interpreter. */
+function pySpyFor(command: string | undefined): string | undefined {
+  const program = command === undefined ? undefined : whereIs(command);
+  const beside = program === undefined ? undefined : path.join(path.dirname(program), 'py-spy');
+  return whereIs('py-spy') ?? (beside !== undefined && existsSync(beside) ? beside : undefined);
 }
 
 /** What a terminal or a multiplexer leaves in the environment. */

@@ -32,6 +32,6 @@ export function ask(file: string, ...args: readonly string[]): Promise<Answer> {
 
 /** Where a program is, as the worker's PATH has it; undefined: nowhere. */
 export function whereIs(name: string): string | undefined {
-  const found = resolveCommand(name, process.env, '/');
+  const found = resolveCommand(name, process.env, process.cwd());
   return found.ok && found.value.startsWith('/') ? found.value : undefined;
 }

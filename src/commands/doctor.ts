@@ -34,7 +34,7 @@ export interface DoctorOptions extends GlobalOptions, LaunchFlags {
  * @returns 1 if something would fail; 130 or 143 if a signal ended its trial
  */
 export async function doctor(command: readonly string[], options: DoctorOptions): Promise<number> {
-  const machine = judgeMachine(await machineFacts());
+  const machine = judgeMachine(await machineFacts(command[0]));
   const { checks, stoppedBy, stuck } = process.platform === 'win32' ? { checks: [] } : await trainingChecks(command, options); // prettier-ignore
   const all = [...machine, ...judgeEngines(await engineFacts(process.env)), ...checks];
   const text = options.json === true ? `${JSON.stringify(doctorReport(all))}\n` : doctorText(all, options.quiet === true); // prettier-ignore

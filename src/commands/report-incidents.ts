@@ -1,4 +1,4 @@
-import type { FiledIncident, Incident } from '../report/incident.js';
+import { type FiledIncident, type Incident, isIncident } from '../report/incident.js';
 import { foldIncidents, type IncidentBook, type IncidentPlaces } from '../report/incident-fold.js';
 import { incidentText } from '../report/incident-text.js';
 import { incidentFile, incidentNumbers, readIncident, writeIncident } from '../runs/incidents.js';
@@ -42,7 +42,7 @@ export async function keepIncidents(
   const all = numbers.ok ? numbers.value : [];
   const earlier: Incident[] = [];
   for (const number of all.slice(-mostReread)) {
-    const read = await readIncident<Incident>(dir, number);
+    const read = await readIncident(dir, number, isIncident);
     if (!read.ok) complain(read.error.message);
     else if (read.value) earlier.push(read.value);
   }

@@ -1,6 +1,6 @@
 import type { GlobalOptions } from '../cli.js';
 import type { CheckpointFact } from '../policy/checkpoint.js';
-import type { Incident } from '../report/incident.js';
+import { type Incident, isIncident } from '../report/incident.js';
 import { type FolderReport, reportRun } from '../report/report-run.js';
 import { incidentNumbers, readIncident } from '../runs/incidents.js';
 import type { Run } from '../runs/run-dir.js';
@@ -49,7 +49,7 @@ async function readIncidents(
   const numbers = incidentNumbers(run.paths.incidents);
   if (!numbers.ok) return { incidents: [], problems: [numbers.error] };
   const all: Result<Incident | undefined>[] = [];
-  for (const number of numbers.value) all.push(await readIncident<Incident>(run.paths.incidents, number));
+  for (const number of numbers.value) all.push(await readIncident(run.paths.incidents, number, isIncident));
   return {
     incidents: all.flatMap((one) => (one.ok && one.value ? [one.value] : [])),
     problems: all.flatMap((one) => (one.ok ? [] : [one.error])),

@@ -1,6 +1,6 @@
 import type { GlobalOptions } from '../cli.js';
 import { describeRun } from '../report/describe-run.js';
-import type { Incident } from '../report/incident.js';
+import { isIncident } from '../report/incident.js';
 import {
   type RunStatus,
   type StateRecord,
@@ -73,7 +73,7 @@ export async function viewOf(run: Run): Promise<Result<RunStatus>> {
   const read = await readState<StateRecord>(run.paths.state);
   if (!read.ok) return read;
   const record = read.value && { ...read.value, run: run.name };
-  const incident = await newestIncident<Incident>(run.paths.incidents);
+  const incident = await newestIncident(run.paths.incidents, isIncident);
   if (record?.state.name === 'ended') return ok(viewRun(record, false, { incident }));
   const { supervisionOf } = await import('./supervision.js');
   const now = Date.now();

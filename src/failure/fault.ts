@@ -24,7 +24,7 @@ const native: readonly RegExp[] = [
 ];
 const header =
   /^Fatal Python error: (?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction)/;
-const thread = /^(?:Current thread|Thread) 0x[0-9a-f]{1,16} .{0,80}\(most recent call first\):$/;
+const thread = /^Current thread 0x[0-9a-f]{1,16} .{0,80}\(most recent call first\):$/;
 const frame = /^ {2}File "([^"]{1,1000})", line (\d{1,9}) in (.{1,200})$/;
 
 /** Looks for the last words of a program that died by its own fault. */
@@ -48,8 +48,8 @@ export function faultWords(logs: readonly LogLines[]): FaultWords {
 function faultPlace(lines: readonly string[]): { readonly frame: Frame; readonly index: number } | undefined {
   const fatal = lines.findLastIndex((line) => header.test(line));
   if (fatal === -1) return undefined;
-  const current = lines.findIndex((line, index) => index > fatal && line.startsWith('Current thread'));
-  if (current === -1 || !thread.test(lines[current] ?? '')) return undefined;
+  const current = lines.findIndex((line, index) => index > fatal && thread.test(line));
+  if (current === -1) return undefined;
   let innermost: { frame: Frame; index: number } | undefined;
   for (let index = current + 1; index < lines.length; index++) {
     const at = frame.exec(lines[index] ?? '');

@@ -18,12 +18,24 @@ const exitCode = /^ {2}exitcode {1,8}: (-?\d{1,5})\b/;
 const mostBelow = 8;
 const terminated = 15;
 
-const told: readonly RegExp[] = [
-  /^subprocess\.CalledProcessError: .{0,4000} died with <Signals\.SIG[A-Z0-9]{1,10}: (\d{1,2})>\.$/,
-  /ProcessExitedException: process \d{1,6} terminated with signal (SIG[A-Z0-9]{1,10})$/,
-  /\bexits with return code = -(\d{1,2})$/,
-  /\.SignalException: Process \d{1,10} got signal: (\d{1,2})$/,
+interface Saying {
+  readonly pattern: RegExp;
+  /** A line that must be there too: programs of any sort start others that may die. */
+  readonly also?: RegExp;
+}
+
+const sayings: readonly Saying[] = [
+  {
+    pattern:
+      /^subprocess\.CalledProcessError: .{0,4000} died with <Signals\.SIG[A-Z0-9]{1,10}: (\d{1,2})>\.$/,
+    also: /, in \w{1,40}_launcher$/,
+  },
+  { pattern: /ProcessExitedException: process \d{1,6} terminated with signal (SIG[A-Z0-9]{1,10})$/ },
+  { pattern: /\bexits with return code = -(\d{1,2})$/ },
+  { pattern: /\.SignalException: Process \d{1,10} got signal: (\d{1,2})$/ },
 ];
+/** Lines from the end in which they stand. */
+const lastWords = 20;
 
 /** The signal that ended a process of a launcher, or the launcher itself, where it ended with a status of its own. */
 export function toldDeath(exit: Exit, logs: readonly LogLines[]): ToldDeath | undefined {
@@ -52,12 +64,13 @@ function rootCauseOf(log: LogLines): ToldDeath | undefined {
 const statusIn = (line: string): number => Number(exitCode.exec(line)?.[1] ?? 0);
 
 function saidIn(log: LogLines): ToldDeath | undefined {
-  const from = Math.max(0, log.lines.length - 20);
-  for (let index = log.lines.length - 1; index >= from; index--) {
-    for (const pattern of told) {
-      const said = pattern.exec(log.lines[index] ?? '')?.[1];
-      if (said !== undefined) return deathBy(said, lineEvidence(log, index));
-    }
+  const from = Math.max(0, log.lines.length - lastWords);
+  const last = log.lines.slice(from);
+  for (const { pattern, also } of sayings) {
+    const index = last.findLastIndex((line) => pattern.test(line));
+    const said = pattern.exec(last[index] ?? '')?.[1];
+    if (said === undefined || (also && !last.some((line) => also.test(line)))) continue;
+    return deathBy(said, lineEvidence(log, from + index));
   }
   return undefined;
 }

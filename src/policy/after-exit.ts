@@ -163,7 +163,8 @@ function inspectFailure(
     ...(ruled !== undefined && { ruled }),
     ...(resume && { resumedFrom: resume }),
     ...(trainMs !== undefined && { trainMs }),
-    ...(event.stacks && { stacks: event.stacks }),
+    // of a silence that was only warned of they say nothing about another end
+    ...(event.stacks && kind === 'hang' && { stacks: event.stacks }),
     ...(code?.attempt === ledger.attempt && { code }),
     ...(code?.attempt === ledger.attempt && codeChanged !== undefined && { codeChanged }),
   };

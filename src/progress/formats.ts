@@ -18,8 +18,8 @@ export type LineReader = (line: string, raw: string) => readonly Heartbeat[] | u
 /** One way in which programs report progress with no change to them. */
 export interface LineFormat {
   readonly id: string;
-  /** What every line of this format contains: the cheap test that rejects ordinary lines. Without flags. */
-  readonly hint: RegExp;
+  /** Texts of which every line of this format contains one: the cheap test that rejects ordinary lines. */
+  readonly hints: readonly string[];
   /** A reader for the lines of one attempt. */
   readonly reader: () => LineReader;
   /**
@@ -31,18 +31,22 @@ export interface LineFormat {
 
 /** The formats, in order of precedence: what an earlier one reads a later one does not see. Adding one is adding a row. */
 export const formats: readonly LineFormat[] = [
-  { id: 'megatron', hint: /iteration {1,12}\d/, reader: () => readMegatron, stepsGoOn: true },
-  { id: 'deepspeed', hint: / step=\d|steps: \d/, reader: () => readDeepspeed },
-  { id: 'nanogpt', hint: / loss /, reader: () => readNanogpt, stepsGoOn: true },
+  { id: 'megatron', hints: ['iteration '], reader: () => readMegatron, stepsGoOn: true },
+  { id: 'deepspeed', hints: [' step=', 'steps: '], reader: () => readDeepspeed },
+  { id: 'nanogpt', hints: [' loss '], reader: () => readNanogpt, stepsGoOn: true },
   {
     id: 'transformers',
-    hint: /%\||'epoch': |Total optimization steps/,
+    hints: ['%|', "'epoch': ", 'Total optimization steps'],
     reader: createTransformersReader,
     stepsGoOn: true,
   },
-  { id: 'lightning', hint: /%\|/, reader: createLightningReader },
-  { id: 'keras', hint: /^\s{0,16}\d{1,12}\/|^\s{0,8}Epoch \d/, reader: createKerasReader },
-  { id: 'plain', hint: /[Ll]oss|LOSS|[Ee]poch|EPOCH/, reader: createPlainReader },
+  { id: 'lightning', hints: ['%|'], reader: createLightningReader },
+  { id: 'keras', hints: ['Epoch ', '/step', '━', ' - loss: '], reader: createKerasReader },
+  {
+    id: 'plain',
+    hints: ['loss', 'Loss', 'LOSS', 'epoch', 'Epoch', 'EPOCH'],
+    reader: createPlainReader,
+  },
 ];
 
 /** Whether a step that this format gave tells where in the whole training it is. `undefined`: the script said it itself. */

@@ -7,11 +7,18 @@ import type { Heartbeat } from './types.js';
 
 /** What the script prints for us; nothing that is printed besides is then believed. */
 const explicitHint = /heartbeat/i;
-/** What every progress bar of tqdm's contains. */
-const barHint = /%\||(?:it|ex|examples) \[/;
+/** What a line with a progress bar of tqdm's contains. */
+const barHints = ['%|', 'it [', 'ex [', 'examples ['];
 
-/** What a line that says anything to us contains: one scan rejects nearly all that is printed. */
-const anyHint = new RegExp([...formats.map(({ hint }) => hint), barHint].map(({ source }) => source).join('|'));
+const allHints = [...formats.flatMap(({ hints }) => hints), ...barHints];
+/** What a line contains that may say something: one scan rejects nearly all that is printed. */
+const anyHint = new RegExp(
+  // a text that contains another is found with it
+  [...new Set(allHints)]
+    .filter((hint) => !allHints.some((other) => other !== hint && hint.includes(other)))
+    .map((hint) => hint.replaceAll(/[[|]/g, '\\$&'))
+    .join('|'),
+);
 
 const none: readonly Heartbeat[] = [];
 const barMoved: readonly Heartbeat[] = [{ bar: true, metrics: {} }];
@@ -24,32 +31,60 @@ export interface ReaderOptions {
 interface Source {
   /** undefined: a heartbeat that the script says itself. */
   readonly id: string | undefined;
-  readonly hint: RegExp | undefined;
+  /** undefined: any line may be one. */
+  readonly hints: readonly string[] | undefined;
   readonly read: LineReader;
-  /** What was printed or written for us, rather than recognised. */
-  readonly own?: true;
 }
 
 /**
  * Reads every heartbeat of one line of output; of an ordinary line none. Nothing is ever thrown, time is linear in the
- * line's length, and a line without a format's hint costs one scan for each.
+ * line's length, and a line without any format's hint costs two scans.
  *
  * One attempt counts in one way: explicit lines first, once there was one; else the user's expression, once it matched;
- * else the format that was recognised first. What another one says of a loss is taken as long as none with counts says
- * one (DeepSpeed's engine counts steps, the Trainer above it prints losses).
+ * else the format that was recognised first. A loss may be another format's, if the one that counts says none
+ * (DeepSpeed's engine counts steps, the Trainer above it prints losses).
  * @returns for each attempt one reader, since formats span lines
  */
 export function createHeartbeatReader({ user }: ReaderOptions = {}): (line: string) => readonly Heartbeat[] {
   const barMovedOn = createBarWatch();
-  let sources: readonly Source[] = [
-    { id: undefined, hint: explicitHint, read: readSaid, own: true },
-    ...(user ? [{ id: 'pattern', hint: undefined, read: readerOf(user), own: true as const }] : []),
-    ...formats.map(({ id, hint, reader }) => ({ id, hint, read: reader() })),
+  /** What was printed or written for us, and what is only recognised. */
+  let own: readonly Source[] = [
+    { id: undefined, hints: undefined, read: readSaid },
+    ...(user ? [{ id: 'pattern', hints: undefined, read: readerOf(user) }] : []),
   ];
+  let known: readonly (Source & { readonly id: string })[] = formats.map(({ id, hints, reader }) => ({
+    ...{ id, hints },
+    read: reader(),
+  }));
   let countsBy: string | undefined;
   let lossBy: string | undefined;
 
-  /** What of a recognised heartbeat is its format's to say; the first to say it keeps it. */
+  function readOwn(line: string, raw: string): readonly Heartbeat[] | undefined {
+    for (const [index, source] of own.entries()) {
+      const found = find(source, line, raw);
+      if (!found) continue;
+      own = own.slice(0, index + 1);
+      known = [];
+      const { id } = source;
+      return id === undefined ? found : found.map((heartbeat) => ({ ...heartbeat, format: id }));
+    }
+    return undefined;
+  }
+
+  function readKnown(line: string, raw: string): readonly Heartbeat[] | undefined {
+    for (const source of known) {
+      const found = find(source, line, raw);
+      if (!found) continue;
+      const claimed = found.flatMap((heartbeat) => claim(heartbeat, source.id));
+      if (countsBy !== undefined && lossBy !== undefined) {
+        known = known.filter(({ id }) => id === countsBy || id === lossBy);
+      }
+      return claimed;
+    }
+    return undefined;
+  }
+
+  /** What of a recognised heartbeat is its format's to say: the first to say it keeps it. */
   function claim(heartbeat: Heartbeat, format: string): Heartbeat[] {
     const { step, epoch, totalSteps, loss, gradNorm, ...rest } = heartbeat;
     const counts = defined({ step, epoch, totalSteps });
@@ -57,38 +92,27 @@ export function createHeartbeatReader({ user }: ReaderOptions = {}): (line: stri
     if (counts) countsBy ??= format;
     if (numbers) lossBy ??= format;
     const mayCount = countsBy === format;
-    if (!mayCount && !(numbers && lossBy === format)) return [];
-    return [{ ...rest, format, ...(mayCount && counts), ...(lossBy === format && numbers) }];
-  }
-
-  function read(source: Source, line: string, raw: string): readonly Heartbeat[] | undefined {
-    const found = source.read(line, raw);
-    if (!found || found.length === 0) return found;
-    const { id, own } = source;
-    if (own) {
-      sources = sources.slice(0, sources.indexOf(source) + 1);
-      return id === undefined ? found : found.map((heartbeat) => ({ ...heartbeat, format: id }));
-    }
-    const claimed = id === undefined ? none : found.flatMap((heartbeat) => claim(heartbeat, id));
-    if (countsBy !== undefined && lossBy !== undefined) {
-      sources = sources.filter((one) => one.own || one.id === countsBy || one.id === lossBy);
-    }
-    return claimed;
+    const mayTell = lossBy === format;
+    if (!mayCount && !(mayTell && numbers)) return [];
+    return [{ ...rest, format, ...(mayCount && counts), ...(mayTell && numbers) }];
   }
 
   return (raw) => {
     const line = withoutCodes(raw);
-    for (const source of sources) {
-      if (source.hint && !source.hint.test(line)) continue;
-      const found = read(source, line, raw);
-      if (found) return found;
-    }
-    return barHint.test(line) && barMovedOn(raw) ? barMoved : none;
+    const said = readOwn(line, raw);
+    if (said) return said;
+    if (!anyHint.test(line)) return none;
+    const recognised = readKnown(line, raw);
+    if (recognised) return recognised;
+    return barMovedOn(raw) ? barMoved : none;
   };
 }
 
+const find = ({ hints, read }: Source, line: string, raw: string): readonly Heartbeat[] | undefined =>
+  !hints || hints.some((hint) => line.includes(hint)) ? read(line, raw) : undefined;
+
 const readSaid: LineReader = (line) => {
-  const found = readExplicit(line);
+  const found = parseHeartbeats(line);
   return found.length > 0 ? found : undefined;
 };
 

@@ -98,3 +98,15 @@ export interface Incident {
 
 /** With the path of its text. */
 export type FiledIncident = Incident & { readonly file: string };
+
+/** Whether what was read is an incident, as far as it is worked with: people may have had their hands on its file. */
+export function isIncident(value: object): value is Incident {
+  const one: Partial<Record<keyof Incident, unknown>> = value;
+  return (
+    [one.run, one.at, one.kind, one.cause, one.logs].every((text) => typeof text === 'string') &&
+    [one.evidence, one.rollbacks, one.waitedFor, one.done].every(Array.isArray) &&
+    [one.outcome, one.next, one.lost, one.step, one.action].every((known) => known !== undefined) &&
+    typeof one.attempt === 'number' &&
+    typeof one.exit === 'object'
+  );
+}

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { errorCode, writeFileAtomic } from '../util/os/durable.js';
 import { ok, type Result } from '../util/result.js';
-import { refused } from './problems.js';
+import { damaged, refused } from './problems.js';
 import { readVersioned, writeVersioned } from './versioned-file.js';
 
 /** Of so many damaged ones none is asked for more. */
@@ -43,18 +43,33 @@ export function incidentNumbers(dir: string): Result<readonly number[]> {
   }
 }
 
-/** Reads an incident; undefined: there is none of that number. */
-export const readIncident = <T extends object>(dir: string, number: number): Promise<Result<T | undefined>> =>
-  readVersioned<T>(incidentFile(dir, number, 'json'), 'the run goes on without it; move it away');
+/** What tells an incident from what somebody else wrote there. */
+type IsIncident<T extends object> = (value: object) => value is T;
+
+const wayOut = 'the run goes on without it; move it away';
+
+/** Reads an incident; undefined: there is none of that number. Its file's name says which number it is. */
+export async function readIncident<T extends object>(
+  dir: string,
+  number: number,
+  isOne: IsIncident<T>,
+): Promise<Result<T | undefined>> {
+  const file = incidentFile(dir, number, 'json');
+  const read = await readVersioned(file, wayOut);
+  if (!read.ok || !read.value) return read.ok ? ok(undefined) : read;
+  const value = { ...read.value, number };
+  return isOne(value) ? ok(value) : damaged(file, 'it is no incident', wayOut);
+}
 
 /** The newest incident that can be read, with the path of its text; undefined: there is none. */
 export async function newestIncident<T extends object>(
   dir: string,
+  isOne: IsIncident<T>,
 ): Promise<(T & { readonly file: string }) | undefined> {
   const numbers = incidentNumbers(dir);
   if (!numbers.ok) return undefined;
   for (const number of numbers.value.slice(-mostDamaged).reverse()) {
-    const read = await readIncident<T>(dir, number);
+    const read = await readIncident(dir, number, isOne);
     if (read.ok && read.value) return { ...read.value, file: incidentFile(dir, number, 'md') };
   }
   return undefined;

@@ -25,6 +25,7 @@ test('in a repository: the commit, and a digest of every edit since', async (t) 
   const dir = tempDir(t);
   writeFileSync(path.join(dir, 'train.py'), 'x = 1\n');
   writeFileSync(path.join(dir, 'model.py'), 'y = 1\n');
+  writeFileSync(path.join(dir, 'metrics.json'), '{}');
   git(dir, 'init', '-q');
   git(dir, 'add', '.');
   git(dir, 'commit', '-qm', 'one');
@@ -34,6 +35,7 @@ test('in a repository: the commit, and a digest of every edit since', async (t) 
   const clean = await ask();
   assert.deepEqual([clean.head, clean.diff], [git(dir, 'rev-parse', 'HEAD'), undefined]);
   writeFileSync(path.join(dir, 'weights.pt'), 'what training writes is no edit');
+  writeFileSync(path.join(dir, 'metrics.json'), '{"loss": 1}');
   assert.deepEqual(await ask(), clean);
 
   const before = index();

@@ -34,6 +34,14 @@ describe('a launcher tells how its process ended', () => {
     assert.match(judge(report('-11'), 137).reason, /SIGKILL/);
   });
 
+  test('another program that the training started and that died is an exception of the training', () => {
+    const failure = judge(
+      'Traceback (most recent call last):\n  File "train.py", line 3, in decode\n    run()\n' +
+        "subprocess.CalledProcessError: Command '['ffmpeg']' died with <Signals.SIGSEGV: 11>.",
+    );
+    assert.equal(failure.kind, 'exception');
+  });
+
   test('DeepSpeed says it in its own words', () => {
     const line = "[2025-12-04 10:11:12,131] [ERROR] [launch.py:325:sigkill_handler] ['python', 'train.py'] exits with return code = -9"; // prettier-ignore
     assert.match(judge(line, 247 - 238).reason, /SIGKILL/);

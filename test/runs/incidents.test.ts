@@ -6,6 +6,22 @@ import { incidentNumbers, newestIncident, readIncident, writeIncident } from '..
 import { everyFault } from '../support/faults.js';
 import { tempDir } from '../support/temp-dir.js';
 
+interface One {
+  readonly number: number;
+  readonly news?: boolean;
+}
+const isOne = (value: object): value is One => !('other' in value);
+
+test('a file that is no incident is damaged, and a number is that of its name', async (t) => {
+  const dir = tempDir(t);
+  writeFileSync(path.join(dir, '003.json'), '{"schemaVersion":1,"number":7}');
+  assert.deepEqual(await readIncident(dir, 3, isOne), { ok: true, value: { number: 3 } });
+  writeFileSync(path.join(dir, '004.json'), '{"schemaVersion":1,"other":7}');
+  const read = await readIncident(dir, 4, isOne);
+  assert.match(read.ok ? '' : read.error.message, /004\.json is damaged: it is no incident/);
+  assert.equal((await newestIncident(dir, isOne))?.number, 3);
+});
+
 test('an incident is two files that only we may read', async (t) => {
   const dir = tempDir(t);
   assert.ok((await writeIncident(dir, { number: 12 }, '# text\n')).ok);
@@ -29,12 +45,12 @@ test('incidents are numbered by what lies there, beyond 999 too', async (t) => {
 
 test('the newest is the newest that can be read', async (t) => {
   const dir = tempDir(t);
-  assert.equal(await newestIncident(dir), undefined);
+  assert.equal(await newestIncident(dir, isOne), undefined);
   await writeIncident(dir, { number: 1 }, '');
   await writeIncident(dir, { number: 2 }, '');
   writeFileSync(path.join(dir, '002.json'), '{');
-  assert.deepEqual(await newestIncident(dir), { number: 1, file: path.join(dir, '001.md') });
-  assert.ok(!(await readIncident(dir, 2)).ok);
+  assert.deepEqual(await newestIncident(dir, isOne), { number: 1, file: path.join(dir, '001.md') });
+  assert.ok(!(await readIncident(dir, 2, isOne)).ok);
 });
 
 test('an incident is the old or the new one, whatever goes wrong where', async (t) => {
@@ -50,7 +66,7 @@ test('an incident is the old or the new one, whatever goes wrong where', async (
       if (!written.ok) throw Object.assign(new Error(written.error.message), { code: written.error.code });
     },
     async ({ crashed, error }) => {
-      const read = await readIncident<{ readonly number: number; readonly news?: boolean }>(dir, 1);
+      const read = await readIncident(dir, 1, isOne);
       assert.ok(read.ok && read.value?.number === 1);
       const text = readFileSync(path.join(dir, '001.md'), 'utf8');
       assert.ok(['old', 'new'].includes(text), text);

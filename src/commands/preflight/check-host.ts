@@ -45,7 +45,7 @@ export function createPreflight({
   });
   const gpus = createGpuCheck({ cwd: facts.cwd, env }, notice);
   const userChecks = createUserChecks(checks, facts);
-  const patience = createPatience();
+  const patience = createPatience(notice);
   let lastWaitedMs = Infinity;
   let said: { readonly lack: Lack; readonly waitedMs: number } | undefined;
   /** Once the training's port was somebody else's it is looked at before every retry. */
@@ -63,13 +63,6 @@ export function createPreflight({
     return { type: 'wait', for: said.lack.words };
   }
 
-  function lackingRam({ after, waitedMs }: HostQuestion): Lack | undefined {
-    const lack = after === 'host-memory' ? lackingMemory(memoryNow()) : undefined;
-    if (!lack || !patience.isSpent(waitedMs, memoryPatienceMs)) return lack;
-    notice(`waited in vain for ${lack.words}; going on`);
-    return undefined;
-  }
-
   async function port({ failure }: HostQuestion): Promise<Awaited<ReturnType<typeof checkPort>>> {
     portWasHeld ||= failure !== undefined && isAddressInUse(failure);
     const meeting = portWasHeld && failure ? meetingPort(argv, env, failure) : undefined;
@@ -77,9 +70,10 @@ export function createPreflight({
   }
 
   async function beforeRetry(question: HostQuestion): Promise<HostAnswer> {
-    const { waitedMs } = question;
-    const ram = lackingRam(question);
-    if (ram) return wait(ram, waitedMs);
+    const { after, waitedMs } = question;
+    const lacking = after === 'host-memory' ? lackingMemory(memoryNow()) : undefined;
+    const memory = patience.hold(lacking, waitedMs, memoryPatienceMs);
+    if (memory) return wait(memory, waitedMs);
     const gpu = await gpus.ask(question);
     if (gpu) return wait(gpu, waitedMs);
     const verdict = await userChecks.ask(question);

@@ -20,7 +20,7 @@ export interface UserChecks {
   close(): Promise<void>;
 }
 
-/** After how long checks that did not pass are called again, ms: the first time, and at most; it doubles in between. */
+/** After how long the checks are called again, ms: the first time, and at most; it doubles in between. */
 const againAfterMs = { first: 1000, most: 10_000 };
 /** How long a check may take before it is said that it is what is waited for, ms. */
 const sayAfterMs = 1000;
@@ -51,12 +51,13 @@ export function createUserChecks(commands: readonly UserCommand[], facts: RunFac
     async ask(question) {
       if (commands.length === 0) return undefined;
       const { waitedMs } = question;
-      if (last?.verdict && waitedMs - last.waitedMs < last.again) return last.verdict;
+      if (last && waitedMs - last.waitedMs < last.again) return last.verdict;
       underWay ??= callAll(question);
       const verdict = await Promise.race([underWay, delay(sayAfterMs, slow, { ref: false })]);
       if (verdict === slow) return slow;
       underWay = undefined;
-      const again = last ? Math.min(2 * last.again, againAfterMs.most) : againAfterMs.first;
+      const longer = last ? Math.min(2 * last.again, againAfterMs.most) : againAfterMs.first;
+      const again = verdict ? longer : againAfterMs.most;
       last = { waitedMs, verdict, again };
       return verdict;
     },

@@ -2,7 +2,7 @@ import type { HostQuestion } from '../../supervisor/parts.js';
 import { formatBytes } from '../../util/text.js';
 import { processWords } from './holder.js';
 import { createPatience, type Lack } from './lack.js';
-import { type Gpu, type GpuApp, type GpuReading, readGpus } from './nvidia-smi.js';
+import { type GpuApp, type GpuReading, readGpus } from './nvidia-smi.js';
 import { namesSlices, type VisibleGpus, visibleGpus } from './visible-gpus.js';
 
 /** What is used of a GPU's memory by nobody: the driver's own, and a desktop's. */
@@ -27,7 +27,7 @@ export function createGpuCheck(
   notice: (text: string) => void,
 ): GpuCheck {
   const list = where.env['CUDA_VISIBLE_DEVICES'];
-  const patience = createPatience();
+  const patience = createPatience(notice);
   /** What of a GPU was in use, MiB, when it had been waited for in vain: those who hold it are here to stay. */
   const tolerated = new Map<string, number>();
   let last: { readonly waitedMs: number; readonly lack: Lack | undefined } | undefined;
@@ -40,22 +40,16 @@ export function createGpuCheck(
     if (ailing) return ailing;
     const outOfMemory = after === 'gpu-memory';
     const held = heldGpu(visible, reading.apps, outOfMemory ? new Map() : tolerated);
-    if (!held) {
-      patience.reset();
-      return undefined;
-    }
-    if (!patience.isSpent(waitedMs, outOfMemory ? patienceMs.outOfMemory : patienceMs.otherwise)) {
-      return held.lack;
-    }
-    for (const { uuid, usedMiB = 0 } of visible.gpus) tolerated.set(uuid, usedMiB);
-    notice(`waited in vain for ${held.lack.words}; going on`);
-    return undefined;
+    const limitMs = outOfMemory ? patienceMs.outOfMemory : patienceMs.otherwise;
+    const waits = patience.hold(held, waitedMs, limitMs);
+    if (held && !waits) for (const { uuid, usedMiB = 0 } of visible.gpus) tolerated.set(uuid, usedMiB);
+    return waits;
   }
 
   return {
     async ask(question) {
       if (list === '' || list === '-1') return undefined;
-      if (last?.lack && question.waitedMs - last.waitedMs < askEveryMs) return last.lack;
+      if (last && question.waitedMs - last.waitedMs < askEveryMs) return last.lack;
       last = { waitedMs: question.waitedMs, lack: await look(question) };
       return last.lack;
     },
@@ -67,10 +61,7 @@ export function createGpuCheck(
 }
 
 /** A GPU that does not answer, or is not there any more. */
-export function ailingGpu(
-  { trouble, gpus }: GpuReading,
-  { missing, gpus: seen }: VisibleGpus,
-): Lack | undefined {
+function ailingGpu({ trouble, gpus }: GpuReading, { missing, gpus: seen }: VisibleGpus): Lack | undefined {
   const ailing = seen.find((gpu) => gpu.trouble !== undefined);
   if (ailing) {
     const { index, uuid, trouble: says } = ailing;
@@ -90,11 +81,11 @@ export function ailingGpu(
  * A GPU whose memory is held.
  * @param tolerated what was in use before and stays, MiB, by UUID
  */
-export function heldGpu(
+function heldGpu(
   { gpus, shared }: VisibleGpus,
   apps: readonly GpuApp[],
   tolerated: ReadonlyMap<string, number>,
-): { readonly gpu: Gpu; readonly lack: Lack } | undefined {
+): Lack | undefined {
   const gpu = gpus.find(({ uuid, usedMiB = 0, totalMiB = Infinity }) => {
     const idle = Math.max(totalMiB * idleShare, (tolerated.get(uuid) ?? 0) + totalMiB * (idleShare / 2));
     return !shared.has(uuid) && usedMiB > idle;
@@ -106,7 +97,7 @@ export function heldGpu(
   const [used, total] = [gpu.usedMiB, gpu.totalMiB].map((mib = 0) => formatBytes(mib * 1024 ** 2));
   const words = `the memory of GPU ${gpu.index} to be free: ${used} of ${total} are held by ${holderWords(holders)}`;
   const about = `memory of ${gpu.uuid} ${holders.map(({ pid }) => pid).join(' ')}`;
-  return { gpu, lack: { about, words } };
+  return { about, words };
 }
 
 function holderWords(holders: readonly GpuApp[]): string {

@@ -8,21 +8,27 @@ export interface Lack {
 
 /** A limit on how long a guess of ours may hold up an attempt. By `HostQuestion.waitedMs`; there is no clock. */
 export interface Patience {
-  /** Whether what is lacking has been waited for so long. */
-  isSpent(waitedMs: number, limitMs: number): boolean;
-  /** It is not lacking, or a new wait begins. */
+  /** @returns the same, unless it has been waited for so long, which is said once */
+  hold(lack: Lack | undefined, waitedMs: number, limitMs: number): Lack | undefined;
+  /** A new wait begins. */
   reset(): void;
 }
 
-export function createPatience(): Patience {
+export function createPatience(notice: (text: string) => void): Patience {
   let since: number | undefined;
+  let isSpent = false;
   return {
-    isSpent(waitedMs, limitMs) {
-      since ??= waitedMs;
-      return waitedMs - since >= limitMs;
+    hold(lack, waitedMs, limitMs) {
+      since = lack && (since ?? waitedMs);
+      if (!lack || since === undefined || isSpent) return undefined;
+      if (waitedMs - since < limitMs) return lack;
+      isSpent = true;
+      notice(`waited in vain for ${lack.words}; going on`);
+      return undefined;
     },
     reset() {
       since = undefined;
+      isSpent = false;
     },
   };
 }

@@ -129,12 +129,25 @@ describe('before a retry', () => {
       'waited in vain for the memory of GPU 1 to be free: 70.1 GiB of 79.6 GiB are held by a process that nvidia-smi does not show here; going on',
     ]);
     assert.deepEqual(await ask('exception'), ready, 'who holds it is here to stay');
+    assert.deepEqual(await ask(undefined), ready);
     assert.equal((await ask('gpu-memory')).type, 'wait', 'but it may be why memory ran out');
 
     const other = scene(t, { env: { ...smi.env, CUDA_VISIBLE_DEVICES: '1' } });
     assert.equal((await other.ask('exception')).type, 'wait');
     assert.deepEqual(await other.ask('exception', 60_000), ready);
     assert.equal(other.notices.length, 1);
+  });
+
+  test('what was waited for in vain is said once, though something else is waited for then', async (t) => {
+    const smi = fakeSmi(t);
+    smi.says({ gpus: held });
+    const env = { ...smi.env, CUDA_VISIBLE_DEVICES: '1' };
+    const { ask, notices } = scene(t, { env, checks: ['echo x >> calls; exit 1'] });
+    for (const waitedMs of [0, 300_000, 310_000, 320_000]) {
+      const answer = await ask('gpu-memory', waitedMs);
+      assert.match(JSON.stringify(answer), waitedMs === 0 ? /memory of GPU 1/ : /preflight check/);
+    }
+    assert.equal(notices.length, 1);
   });
 
   test('a slice shares its GPU with others, whose memory is none of its business', async (t) => {
@@ -163,6 +176,7 @@ describe('before a retry', () => {
       assert.deepEqual(await ask(undefined), ready);
       assert.deepEqual(await ask('exception'), ready);
       smi.says({ gpus: idle });
+      assert.deepEqual(await ask(undefined), ready);
       assert.deepEqual(await ask('gpu'), ready);
     });
   }

@@ -15,6 +15,18 @@ import { failureOf, scene } from './kit.js';
 const ready = { type: 'ready' };
 const wordsOf = (answer: HostAnswer): string => (answer.type === 'wait' ? answer.for : `(${answer.type})`);
 
+/** A port that this process listens on. */
+async function occupied(
+  t: TestContext,
+  host = '127.0.0.1',
+): Promise<{ port: number; readonly leave: () => Promise<void> }> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const leave = (): Promise<void> => new Promise((resolve) => void server.close(() => resolve()));
+  atEnd(t, leave);
+  return { port: (server.address() as net.AddressInfo).port, leave };
+}
+
 describe('disk', () => {
   test('room for one more checkpoint, before a start too', async (t) => {
     const dir = tempDir(t);
@@ -73,19 +85,8 @@ test('memory: a quarter of it must be free', () => {
 describe('port', () => {
   const failure = failureOf('network', 'OSError: [Errno 98] Address already in use');
 
-  async function occupy(
-    t: TestContext,
-    host = '127.0.0.1',
-  ): Promise<{ port: number; readonly leave: () => Promise<void> }> {
-    const server = net.createServer();
-    await new Promise<void>((resolve) => server.listen(0, host, resolve));
-    const leave = (): Promise<void> => new Promise((resolve) => void server.close(() => resolve()));
-    atEnd(t, leave);
-    return { port: (server.address() as net.AddressInfo).port, leave };
-  }
-
   test('one in the environment that somebody else holds is replaced, said aloud', async (t) => {
-    const { port, leave } = await occupy(t);
+    const { port, leave } = await occupied(t);
     const { ask, notices } = scene(t, { env: { MASTER_PORT: String(port) } });
     assert.deepEqual(await ask('network'), ready, 'it was not the port');
     const answer = await ask('network', 0, { failure });
@@ -107,7 +108,7 @@ describe('port', () => {
   });
 
   test('one that stands in the command is waited for, and who holds it is named', async (t) => {
-    const { port, leave } = await occupy(t, '0.0.0.0');
+    const { port, leave } = await occupied(t, '0.0.0.0');
     const { ask } = scene(t, { argv: ['torchrun', `--master_port=${port}`, 'train.py'] });
     const words = wordsOf(await ask('network', 0, { failure }));
     assert.match(words, new RegExp(`^port ${port} \\(--master_port of the command\\), which is held by `));
@@ -189,6 +190,17 @@ describe("the user's own checks", () => {
       readFileSync(path.join(dir, 'preflight.log'), 'utf8'),
       /preflight: exit 1 .*\nnode 3 is draining\n/,
     );
+  });
+
+  test('one that has passed is not called at every look while something else is waited for', async (t) => {
+    const { port } = await occupied(t);
+    const argv = ['torchrun', `--master-port=${port}`, 'train.py'];
+    const { ask, dir } = scene(t, { argv, checks: ['echo x >> calls'] });
+    const failure = failureOf('network', 'Address already in use');
+    for (const waitedMs of [0, 2000, 4000]) {
+      assert.match(wordsOf(await ask('network', waitedMs, { failure })), /^port /);
+    }
+    assert.equal(readFileSync(path.join(dir, 'calls'), 'utf8'), 'x\n');
   });
 
   test('the first that does not pass is the one that is waited for', async (t) => {
