@@ -6,7 +6,7 @@ import type { Exit } from '../failure/types.js';
 import { isUsable } from '../policy/checkpoint.js';
 import { fold, startProgress } from '../progress/fold.js';
 import type { TrialFacts } from '../report/doctor-trial.js';
-import type { CheckpointStore, Worker } from '../supervisor/ports.js';
+import type { CheckpointStore } from '../supervisor/ports.js';
 import { ok, type Result } from '../util/result.js';
 import { attemptDirIn } from './drill-attempt.js';
 import type { DrillPlace } from './drill-place.js';
@@ -80,7 +80,7 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
   const ended = worker.ended.then((how) => {
     exit = how;
   });
-  const blocks = watchBlocks(worker, spec.attemptDir);
+  const blocks = watchBlocks(spec.attemptDir);
   const saves = watchSaves(store);
   const isEnough = async (): Promise<boolean> =>
     (await saves.look()) && reports >= enoughReports && systemClock.mono() - begunMono > scanMs;
@@ -96,6 +96,7 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
     if (exit === undefined) worker.stop({ signal, graceMs, dumpStacks: false, preempted: false });
   }
   const byItself = exit;
+  const beforeStop = progress.heartbeats;
   const seconds = Math.round(systemClock.mono() - begunMono) / 1000;
   killed.addEventListener('abort', () => worker.kill(), { once: true });
   if (killed.aborted) worker.kill();
@@ -107,7 +108,7 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
     ...{ seconds, heartbeats, reportsPhase },
     formats: [...seenFormats],
     printed: worker.offsets.out + worker.offsets.err,
-    buffered: blocks.isBuffered(),
+    buffered: blocks.areSeen() || (!byItself && beforeStop === 0 && heartbeats > 0),
     ...(failure && { ended: { well: failure.kind === 'success', kind: failure.kind, reason: failure.reason } }), // prettier-ignore
     ...(firstStep !== undefined && { firstStep }),
     ...(step !== undefined && { lastStep: step }),
@@ -122,8 +123,8 @@ const isKill = (exit: Exit | undefined): boolean => exit?.type === 'signal' && e
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void systemClock.after(ms, resolve));
 
-/** Whether stdout grows by whole blocks, or only once the worker was told to stop. */
-function watchBlocks(worker: Worker, attemptDir: string): { look(): void; isBuffered(): boolean } {
+/** Whether stdout grows by whole blocks. */
+function watchBlocks(attemptDir: string): { look(): void; areSeen(): boolean } {
   const { out } = attemptFiles(attemptDir);
   const growths: number[] = [];
   let size = 0;
@@ -133,10 +134,9 @@ function watchBlocks(worker: Worker, attemptDir: string): { look(): void; isBuff
       if (now > size) growths.push(now - size);
       size = now;
     },
-    isBuffered() {
-      if (growths.length === 0) return worker.offsets.out > 0 && worker.offsets.err === 0;
-      return growths.every((bytes) => Math.ceil(bytes / blockBytes) * blockBytes - bytes < longLine);
-    },
+    areSeen: () =>
+      growths.length > 0 &&
+      growths.every((bytes) => Math.ceil(bytes / blockBytes) * blockBytes - bytes < longLine),
   };
 }
 

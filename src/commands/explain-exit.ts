@@ -31,10 +31,12 @@ export function signalExit(name: string): Exit | undefined {
   return number === undefined ? undefined : { type: 'signal', signal, number };
 }
 
+const code = (status: number): Exit => ({ type: 'code', code: status });
+
 const codeExit = (match: RegExpExecArray): Exit | undefined => {
-  const code = Number(match[1]);
-  if (code < 0) return signalExit(String(-code));
-  return code > 0 && code < 256 ? { type: 'code', code } : undefined;
+  const status = Number(match[1]);
+  if (status < 0) return signalExit(String(-status));
+  return status > 0 && status < 256 ? code(status) : undefined;
 };
 
 /** What shells, Slurm and torchrun write when a program ends. Data; the newest line that matches counts. */
@@ -45,6 +47,16 @@ export const sayings: readonly Saying[] = [
   { pattern: /(?:^|\d )Aborted(?: \(core dumped\)| {2,80}\S|$)/, exit: () => signalExit('SIGABRT') },
   { pattern: /\bBus error\b(?: \(core dumped\)|$)/, exit: () => signalExit('SIGBUS') },
   { pattern: /(?:^|\d )Terminated(?: {2,80}\S|$)/, exit: () => signalExit('SIGTERM') },
+  { pattern: /^\S{0,200}sh: (?:line )?\d{1,9}: .{1,500}: (?:command )?not found$/, exit: () => code(127) },
+  { pattern: /^\S{0,200}sh: (?:line )?\d{1,9}: .{1,500}: Permission denied$/, exit: () => code(126) },
+  // what a C library and C++ say before they abort
+  { pattern: /^Fatal Python error: Aborted\b/, exit: () => signalExit('SIGABRT') },
+  { pattern: /^terminate called (?:after throwing|without an active)/, exit: () => signalExit('SIGABRT') },
+  { pattern: /: Assertion `.{0,1000}' failed\.$/, exit: () => signalExit('SIGABRT') },
+  {
+    pattern: /\b(?:double free or corruption|free\(\): invalid |malloc\(\): |corrupted size vs\. prev_size)/,
+    exit: () => signalExit('SIGABRT'),
+  },
   // Slurm
   { pattern: /^srun: error: .{0,200}: Exited with exit code (\d{1,3})$/, exit: codeExit },
   { pattern: /^srun: error: .{0,200}: Killed$/, exit: () => signalExit('SIGKILL') },

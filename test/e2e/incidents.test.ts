@@ -45,7 +45,8 @@ describe('incidents', { concurrency: 2 }, () => {
     assert.equal(log[(line ?? 0) - 1], text, 'the line that is named says so');
     assert.equal(nan.badStep, 16);
     const [rollback] = nan.rollbacks;
-    assert.equal(rollback?.target?.step, 12);
+    assert.ok(rollback && (rollback.target?.step ?? 16) < 16, JSON.stringify(rollback));
+    assert.ok(rollback.quarantined.length > 0);
     for (const name of rollback.quarantined)
       assert.equal(quarantineOf(cwd)[name], path.join(rollback.quarantine ?? '', name));
     assert.ok(hang.stacks && statSync(hang.stacks.file).size > 0, 'stacks were written');
