@@ -5,6 +5,7 @@ import type { Origin } from './baseline.js';
 import { incomplete } from './judge.js';
 import { judgeContent, unreadable, type ContentRules, type Judgement } from './judge-content.js';
 import type { Layout } from './layouts/layout.js';
+import { inherit } from './inherit.js';
 import { isHidden } from './layouts/names.js';
 import type { Manifest } from './manifest.js';
 import { Quiet } from './quiet.js';
@@ -19,7 +20,6 @@ import type { Standings } from './standings.js';
 import { stepOf } from './step.js';
 import { recordedStep } from './step-file.js';
 import { modifiedAt, sameStat, sizeOf, type Unit } from './unit.js';
-import { otherBytes } from './verify/against.js';
 import { saveInterval } from './verify/depth.js';
 
 export interface LookOptions {
@@ -249,20 +249,4 @@ export class Inspector {
       ...(isPinned(this.#pins, manifest.files) && { pinned: true }),
     };
   }
-}
-
-/** A new judgement takes over what was known of the same files, unless their bytes are others. Pure. */
-function inherit(fresh: Manifest, known: Manifest | undefined): Manifest {
-  if (!known) return fresh;
-  const seen = new Map(fresh.files.flatMap(({ path: name, digest }) => (digest === undefined ? [] : [[name, digest] as const]))); // prettier-ignore
-  const changed = otherBytes(known.files, seen);
-  if (changed !== undefined) return { ...fresh, standing: 'corrupt', why: changed };
-  const { standing, proof, writtenByRun } = known;
-  const holds = fresh.standing === 'verified' && ['safe', 'tainted', 'suspect'].includes(standing);
-  return {
-    ...fresh,
-    ...(holds && { standing, why: known.why }),
-    ...(fresh.standing === 'verified' && { proof }),
-    ...(writtenByRun !== undefined && { writtenByRun }),
-  };
 }

@@ -16,6 +16,8 @@ const lastWords = 50;
 /** Lines behind a place that are read with it, and lines that others may write into a traceback. */
 const linesAfter = 10;
 const mostForeign = 100;
+/** Lines that launchers and loggers may write after the failure that ends a program. */
+const mostEpilogue = 15;
 /** How much less sure a failure is that the log goes on after. */
 const notAtEnd = 0.6;
 
@@ -49,16 +51,22 @@ export function explain(logs: readonly LogDigest[], given: Exit | undefined): Ex
   const known = further ?? (says(atEnd) || (given && !succeeded) ? atEnd : undefined);
   const cause = known && signOf(known, logs);
   const others = grouped(signs, logs).filter((sign) => !cause || !isSame(sign, cause));
-  const [evidence] = cause?.evidence ?? [];
-  const log = logs.find(({ source }) => source === evidence?.file);
-  const after = further && log && evidence ? log.lines - (evidence.line ?? log.lines) : null;
+  const after = cause ? linesBehind(cause, logs) : undefined;
+  // of a program that is only taken to have failed, what it went on after may have been handled
+  const handled = further !== undefined || (exit.by === 'assumed' && (after ?? 0) > mostEpilogue);
   return maskDeep({
     exit,
-    cause: cause ? { ...cause, confidence: further ? cause.confidence * notAtEnd : cause.confidence } : null,
+    cause: cause ? { ...cause, confidence: cause.confidence * (handled ? notAtEnd : 1) } : null,
     before: others,
-    linesAfter: after,
+    linesAfter: handled ? (after ?? null) : null,
     logs: logs.map(({ source, bytes, lines, passedOver }) => ({ file: source, bytes, lines, passedOver })),
   });
+}
+
+/** How many lines the log has behind the first evidence. */
+function linesBehind({ evidence: [first] }: Sign, logs: readonly LogDigest[]): number | undefined {
+  const log = logs.find(({ source }) => source === first?.file);
+  return log && typeof first?.line === 'number' ? log.lines - first.line : undefined;
 }
 
 function judgeEnd(

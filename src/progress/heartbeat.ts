@@ -28,11 +28,10 @@ export interface ReaderOptions {
   readonly user?: (line: string) => Readonly<Record<string, string>> | undefined;
 }
 
-interface Source {
-  /** undefined: a heartbeat that the script says itself. */
-  readonly id: string | undefined;
-  /** undefined: any line may be one. */
-  readonly hints: readonly string[] | undefined;
+/** A format, and its reader for this attempt. */
+interface Known {
+  readonly id: string;
+  readonly hints: readonly string[];
   readonly read: LineReader;
 }
 
@@ -47,33 +46,27 @@ interface Source {
  */
 export function createHeartbeatReader({ user }: ReaderOptions = {}): (line: string) => readonly Heartbeat[] {
   const barMovedOn = createBarWatch();
-  /** What was printed or written for us, and what is only recognised. */
-  let own: readonly Source[] = [
-    { id: undefined, hints: undefined, read: readSaid },
-    ...(user ? [{ id: 'pattern', hints: undefined, read: readerOf(user) }] : []),
-  ];
-  let known: readonly (Source & { readonly id: string })[] = formats.map(({ id, hints, reader }) => ({
-    ...{ id, hints },
-    read: reader(),
-  }));
+  let isSaid = false;
+  let known: readonly Known[] = formats.map(({ id, hints, reader }) => ({ id, hints, read: reader() }));
   let countsBy: string | undefined;
   let lossBy: string | undefined;
 
-  function readOwn(line: string, raw: string): readonly Heartbeat[] | undefined {
-    for (const [index, source] of own.entries()) {
-      const found = find(source, line, raw);
-      if (!found) continue;
-      own = own.slice(0, index + 1);
+  function readOwn(raw: string): readonly Heartbeat[] | undefined {
+    const said = parseHeartbeats(raw);
+    if (said.length > 0) {
+      isSaid = true;
       known = [];
-      const { id } = source;
-      return id === undefined ? found : found.map((heartbeat) => ({ ...heartbeat, format: id }));
+      return said;
     }
-    return undefined;
+    const groups = isSaid ? undefined : user?.(withoutCodes(raw));
+    const found = groups && readGroups(groups);
+    if (found) known = [];
+    return found?.map((heartbeat) => ({ ...heartbeat, format: 'pattern' }));
   }
 
   function readKnown(line: string, raw: string): readonly Heartbeat[] | undefined {
     for (const source of known) {
-      const found = find(source, line, raw);
+      const found = source.hints.some((hint) => line.includes(hint)) && source.read(line, raw);
       if (!found) continue;
       const claimed = found.flatMap((heartbeat) => claim(heartbeat, source.id));
       if (countsBy !== undefined && lossBy !== undefined) {
@@ -98,34 +91,18 @@ export function createHeartbeatReader({ user }: ReaderOptions = {}): (line: stri
   }
 
   return (raw) => {
-    const line = withoutCodes(raw);
-    const said = readOwn(line, raw);
+    const said = readOwn(raw);
     if (said) return said;
-    if (!anyHint.test(line)) return none;
-    const recognised = readKnown(line, raw);
+    if (!anyHint.test(raw)) return none;
+    const recognised = readKnown(withoutCodes(raw), raw);
     if (recognised) return recognised;
     return barMovedOn(raw) ? barMoved : none;
   };
 }
 
-const find = ({ hints, read }: Source, line: string, raw: string): readonly Heartbeat[] | undefined =>
-  !hints || hints.some((hint) => line.includes(hint)) ? read(line, raw) : undefined;
-
-const readSaid: LineReader = (line) => {
-  const found = parseHeartbeats(line);
-  return found.length > 0 ? found : undefined;
-};
-
 /** The explicit heartbeats of one line. */
 export const parseHeartbeats = (line: string): Heartbeat[] =>
   explicitHint.test(line) ? readExplicit(line) : [];
-
-const readerOf =
-  (user: NonNullable<ReaderOptions['user']>): LineReader =>
-  (line) => {
-    const groups = user(line);
-    return groups && readGroups(groups);
-  };
 
 /** An object's keys that have a value; undefined if none has. */
 function defined<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } | undefined {

@@ -10,19 +10,10 @@ import {
   writeFully,
 } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { decodeLine, encodeLine } from './journal-line.js';
-import { damaged, refused, tooNew } from './problems.js';
-import { freeName, schemaVersion } from './versioned-file.js';
-
-export interface JournalContent<T> {
-  readonly entries: T[];
-  /** The end of a last line that was cut off by a crash; it never counted. */
-  readonly torn: Buffer;
-  /** Length of what counts, bytes. */
-  readonly size: number;
-  /** The number of the last entry, all that compactions took out counted; 0: there is none. */
-  readonly last: number;
-}
+import { type JournalContent, parseJournal } from './journal-content.js';
+import { encodeLine } from './journal-line.js';
+import { refused } from './problems.js';
+import { freeName } from './versioned-file.js';
 
 export interface JournalOptions {
   /** The file was deleted under us. It is put back when this settles; the folder may be made again here. */
@@ -32,7 +23,7 @@ export interface JournalOptions {
 /** Reads a journal and changes nothing; a missing one is empty. Damage before the last line is a Problem (exit 125). */
 export async function readJournal<T>(file: string): Promise<Result<JournalContent<T>>> {
   try {
-    return parse<T>(file, await fs.readFile(file));
+    return parseJournal<T>(file, await fs.readFile(file));
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return ok({ entries: [], torn: Buffer.alloc(0), size: 0, last: 0 });
     return refused(`read the journal ${file}`, error);
@@ -233,25 +224,4 @@ export class Journal<T> {
     this.#queue = turn.catch(() => undefined);
     return turn;
   }
-}
-
-function parse<T>(file: string, bytes: Buffer): Result<JournalContent<T>> {
-  const entries: T[] = [];
-  let start = 0;
-  let last = 0;
-  for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-    const line = decodeLine(bytes.subarray(start, end), last + 1);
-    if (line.type === 'newer') return tooNew(`the journal ${file}`, line.version, schemaVersion);
-    if (line.type === 'bad') {
-      return damaged(
-        `the journal ${file}`,
-        `line ${entries.length + 1}: ${line.why}`,
-        `move it away, and the run goes on from what state.json remembers`,
-      );
-    }
-    entries.push(line.event as T);
-    last = line.seq;
-    start = end + 1;
-  }
-  return ok({ entries, torn: bytes.subarray(start), size: start, last });
 }

@@ -199,6 +199,15 @@ describe('what a log tells', () => {
     assert.ok((cause?.confidence ?? 1) < 0.75);
   });
 
+  test('a handled error that healthy lines follow is no certain failure, unless the program is known to have failed', async () => {
+    const log = quiet(10) + traceback('ValueError: x') + quiet(30);
+    const unknown = await explained(log);
+    assert.equal(unknown.linesAfter, 30);
+    assert.ok((unknown.cause?.confidence ?? 1) < 0.75);
+    const known = await explained(log, { type: 'code', code: 1 });
+    assert.deepEqual([known.linesAfter, known.cause?.confidence], [null, 0.95]);
+  });
+
   test('what a shell says of the end counts as the exit status', async () => {
     const { cause, exit } = await explained(
       `${quiet(5)}job.sh: line 3: 12345 Killed                  python train.py\n`,
@@ -221,6 +230,11 @@ test('how a log says that it ended', () => {
     ['srun: error: node7: task 3: Killed', 'SIGKILL'],
     ['  exitcode  : -9 (pid: 4242)', 'SIGKILL'],
     ['process exited with code 3', 3],
+    ['sh: 1: pyhton: not found', 127],
+    ['train.sh: line 7: ./run: Permission denied', 126],
+    ["python: op.c:2: run: Assertion `width > 0' failed.", 'SIGABRT'],
+    ['free(): invalid pointer', 'SIGABRT'],
+    ['checkpoint not found', undefined],
     ['Killed 3 stale workers', undefined],
     ['all 4 processes exited with code 0', undefined],
     ['no Segmentation fault at all', undefined],
