@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { classify } from '../../src/failure/classify.js';
 import type { Failure } from '../../src/failure/types.js';
+import { samples, tailsOf } from './samples.js';
 
 type Frame = readonly [file: string, name: string, code: string];
 const packages = '/opt/env/lib/python3.11/site-packages';
@@ -43,6 +44,10 @@ describe('and nowhere else', () => {
     'a function that reads data': ['zipfile.BadZipFile: File is not a zip file', ['/a/train.py', 'load_features', 'return np.load(path)'], [`${packages}/numpy/lib/_npyio_impl.py`, 'load', 'ret = NpzFile(']],
     'torch.load of a data set': ['RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central directory', ['/a/data/sets.py', '__getitem__', 'return torch.load(self.files[index])'], torchLoad],
     'the same by its name': ['RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central directory', ['/a/train.py', 'main', 'x = torch.load("data/train.pt")'], torchLoad],
+    'a reshape while a checkpoint is put to use': ['ValueError: cannot reshape array of size 10 into shape (3,4)', ['/a/train.py', 'restore', 'weights = weights.reshape(3, 4)']],
+    'an invalid argument of anything but torch': ['OSError: [Errno 22] Invalid argument', ['/a/train.py', 'load_checkpoint', 'file.seek(-1)']],
+    'a pipe between processes of one training': ['ConnectionResetError: [Errno 104] Connection reset by peer', ['/a/train.py', 'main', 'pipe.recv()'], ['/usr/lib/python3.11/multiprocessing/connection.py', '_recv', 'chunk = read(handle, remaining)']],
+    'a time limit of the program’s own': ['TimeoutError: timed out', ['/a/train.py', 'main', 'future.result(timeout=10)']],
   }; // prettier-ignore
   for (const [name, [error, ...frames]] of Object.entries(cases)) {
     test(name, () => {
@@ -50,6 +55,16 @@ describe('and nowhere else', () => {
       assert.deepEqual([kind, loading], ['exception', undefined]);
     });
   }
+});
+
+test('what another process says within an exception is the cause, and the place is ours', () => {
+  const sample = samples.find(({ id }) => id === 'code-dcp-misfit');
+  assert.ok(sample);
+  const { reason } = classify({ exit: sample.exit, tails: tailsOf(sample), host: {} });
+  assert.match(
+    reason,
+    /: RuntimeError: Missing key in checkpoint state_dict: model\.bias\. \(train\.py line 7\)$/,
+  );
 });
 
 test('what does not fit is the code’s, wherever it was loaded from', () => {
