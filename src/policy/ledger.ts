@@ -106,7 +106,9 @@ export function isOutage(
 ): boolean {
   if (loading === 'misfit') return false;
   if (kind === 'command' || kind === 'config' || kind === 'code') return everProgressed;
-  return kind === 'storage' || kind === 'network' || kind === 'gpu' || kind === 'host-memory';
+  // a GPU that no attempt ever trained on is missing rather than away
+  if (kind === 'gpu') return everProgressed;
+  return kind === 'storage' || kind === 'network' || kind === 'host-memory';
 }
 
 /** The failure that no attempt has been launched after yet. */

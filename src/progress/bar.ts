@@ -19,6 +19,9 @@ const percent = /(\d{1,3})$/;
 const body =
   /%\|[^|]{0,500}\| {0,20}(\d{1,15}(?:\.\d{1,6})?)([kMGT]?)\/(\d{1,15}(?:\.\d{1,6})?)([kMGT]?) \[[^<\]]{0,20}<[^,\]]{0,20}(?:,([^\]]{0,1000}))?\]/y;
 const unbounded = /(?:^|[^\d.])(\d{1,15})(?:it|ex|examples) \[\d/;
+/** Keras' bar, whose headline may have come before anybody listened. */
+const slashed =
+  /(?:^|m| )(\d{1,12})\/(\d{1,12})(?:\x1b\[[\d;]{0,8}m){0,2} (?:\x1b\[[\d;]{0,8}m){0,2}(?:━|\[[=>])/;
 const pair = /([A-Za-z][\w/.-]{0,63})=([^,\s]{1,40})/g;
 
 /**
@@ -81,15 +84,20 @@ const mostBars = 16;
 export function createBarWatch(): (line: string) => boolean {
   const seen = new Map<string, number>();
   return (line) => {
-    const bar = readBar(line);
-    const open = bar ? undefined : unbounded.exec(line);
-    if (!bar && !open) return false;
-    const key = bar ? `${bar.name}/${bar.total ?? ''}` : 'it';
-    const done = bar?.done ?? Number(open?.[1]);
+    const place = placeOf(line);
+    if (!place) return false;
+    const { key, done } = place;
     const last = seen.get(key);
     if (last === undefined && seen.size >= mostBars) seen.clear();
     seen.set(key, done);
     // a bar that begins is no movement: a loop that hangs in its first turn has shown one
     return last !== undefined && done > last;
   };
+}
+
+function placeOf(line: string): { readonly key: string; readonly done: number } | undefined {
+  const bar = readBar(line);
+  if (bar) return { key: `${bar.name}/${bar.total ?? ''}`, done: bar.done };
+  const [, done, total] = unbounded.exec(line) ?? slashed.exec(line) ?? [];
+  return done === undefined ? undefined : { key: `/${total ?? ''}`, done: Number(done) };
 }

@@ -94,9 +94,10 @@ export function createHeartbeatReader({ user }: ReaderOptions = {}): (line: stri
     const said = readOwn(raw);
     if (said) return said;
     if (!anyHint.test(raw)) return none;
+    const hasMoved = barMovedOn(raw);
     const recognised = readKnown(withoutCodes(raw), raw);
-    if (recognised) return recognised;
-    return barMovedOn(raw) ? barMoved : none;
+    if (recognised && recognised.length > 0) return recognised;
+    return hasMoved ? barMoved : none;
   };
 }
 

@@ -113,7 +113,12 @@ function opened(places: IncidentPlaces, book: IncidentBook, happening: Happening
     ...{ rollbacks: [], waitedFor: [], done: [], next: null, lost: null, outcome: null },
     logs: places.attemptDir(failure.attempt),
   };
-  return { ...book, next: book.next + 1, open: [...book.open, incident] };
+  // an attempt that could not even be launched was the next one all the same
+  const { attempt, at, resumedFrom } = facts;
+  const open = book.open.map((one) =>
+    one.next === null ? { ...one, next: { attempt, at, resumedFrom } } : one,
+  );
+  return { ...book, next: book.next + 1, open: [...open, incident] };
 }
 
 /** The failure that is being dealt with: no attempt has been launched after it. */

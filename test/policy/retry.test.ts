@@ -217,6 +217,7 @@ describe('outages', () => {
     it(`${kind} is free within the window, however many tries, and paid after it`, () => {
       const sim = simulate({ maxRetries: 1 });
       sim.start();
+      sim.progress(1);
       let tries = 0;
       for (let ms = 0; ms <= 2 * hour; ms += 10 * minute) {
         sim.exit({ failure: failure(kind) });
@@ -231,6 +232,14 @@ describe('outages', () => {
       assert.equal(sim.ended().exitCode, 5);
     });
   }
+
+  it('a GPU that no attempt ever trained on is missing, not away', () => {
+    const sim = simulate({ maxRetries: 1 });
+    sim.start();
+    sim.exit({ failure: failure('gpu') });
+    sim.exit({ failure: failure('gpu') });
+    assert.equal(sim.ended().outcome, 'failed');
+  });
 
   it('a failure of another kind, or getting further, ends the row', () => {
     const sim = simulate();

@@ -94,6 +94,7 @@ describe('bars', () => {
     ['one that nothing identifies is life once it moves on', [bar('', 1, 1000), bar('', 2, 1000), bar('', 2, 1000)], [{ bar: true }]],
     ['so is one with a name', [bar('Map', 1, 1000), bar('Map', 5, 1000)], [{ bar: true }]],
     ['and one without an end', ['12it [00:03, 4.0it/s]', '13it [00:03, 4.0it/s]'], [{ bar: true }]],
+    ["Keras', when its headline was not heard", ['1/6 ━━━━ 3s 2ms/step - loss: 0.4', '5/6 ━━━━ 3s 2ms/step - loss: 0.4'], [{ bar: true }]],
     ['each for itself', [bar('Map', 5, 1000), bar('', 2, 9), bar('Map', 5, 1000), bar('', 2, 9)], []],
     ['the announced one counts', [announced, bar('', 500, 1000)], [{ step: 500, totalSteps: 1000, format: 'transformers' }]],
     ["diffusers' too, with its loss", [announced, bar('Steps', 5, 1000, ', step_loss=nan'), bar('Steps', 6, 1000)],

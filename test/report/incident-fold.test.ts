@@ -101,6 +101,22 @@ test('what was lost belongs to the attempt that had made the steps', () => {
   assert.deepEqual(incidentOf(run, 2).lost, { steps: 0, seconds: 0 });
 });
 
+test('an attempt that could not even be launched is the next incident, and ends what is told in the one before', () => {
+  const sim = simulate();
+  const run = watched(sim);
+  sim.start();
+  sim.progress(1, 24, [20]);
+  sim.hold('launch');
+  sim.exit({ failure: exception('boom'), summary: steps(1, 24) });
+  const before = incidentOf(run, 1).done.length;
+  const exit = { type: 'not-started', code: 'EIO', message: 'no' } as const;
+  sim.exit({ exit, failure: failure('storage') });
+  assert.equal(incidentOf(run, 1).next?.attempt, 1);
+  assert.equal(incidentOf(run, 1).done.length, before);
+  assert.equal(incidentOf(run, 2).attempt, 1);
+  assert.ok(incidentOf(run, 2).done.length > 0);
+});
+
 test('an attempt that fails before its first progress was told settles what came before it, too', () => {
   const run = crashed();
   run.sim.exit({ failure: exception('bang'), summary: steps(21, 22) });

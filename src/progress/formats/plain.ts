@@ -18,8 +18,9 @@ const epochs =
 /** `[120/1000]`, `[640/60000 (1%)]`: of the epoch, or of all. */
 const part = /\[\s{0,8}(\d{1,15})\s{0,8}\/\s{0,8}(\d{1,15})(?: \(\d{1,3}%\))?\s{0,8}\]/;
 
-/** Words before `loss` that leave it the loss that is trained with. */
-const training = /^(?:train|training|total|avg|average|mean|running|batch|step|epoch|iter)$/i;
+/** Words before `loss` that leave it the loss that is trained with; others make another number of it. */
+const training =
+  /^(?:train|training|total|avg|average|mean|running|batch|step|epoch|iter|and|with|the|current|info)$/i;
 const evaluation =
   /(?<![\w/.-])(?:val|valid|validation|eval|evaluation|evaluating|test|testing|dev)(?![\w/.])/i;
 
@@ -57,14 +58,9 @@ export function createPlainReader(): LineReader {
 }
 
 function isTraining(line: string, { 1: before, index }: RegExpExecArray): boolean {
-  if (before !== undefined && /^train/i.test(before)) return true;
-  if (before !== undefined && /^[a-z]/i.test(before) && evaluation.test(before)) return false;
-  if (before !== undefined && !training.test(before) && !isFiller(before)) return false;
-  return !evaluation.test(line.slice(0, index));
+  if (before !== undefined && !training.test(before)) return false;
+  return /^train/i.test(before ?? '') || !evaluation.test(line.slice(0, index));
 }
-
-/** `step 5, train, loss`: words that are no kind of loss. */
-const isFiller = (word: string): boolean => /^(?:and|with|the|current|info)$/i.test(word);
 
 type Counts = Parameters<typeof heartbeatOf>[0];
 
