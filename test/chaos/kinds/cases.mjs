@@ -20,7 +20,7 @@ export const cases = [
   { title: 'ends by itself', kinds: [], outcome: 'completed', source: 'real' },
   {
     title: 'no such program',
-    command: ['no-such-program-here'],
+    command: ['sh', '-c', 'no-such-program-here'],
     kinds: ['command'],
     outcome: 'failed',
     source: 'real',
