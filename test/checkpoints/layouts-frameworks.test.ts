@@ -132,7 +132,7 @@ describe('--layout', () => {
   });
 
   test('is listed in the help', () => {
-    const help = readFileSync(new URL('../../src/program.js', import.meta.url), 'utf8');
+    const help = readFileSync(new URL('../../src/program-flags.js', import.meta.url), 'utf8');
     for (const name of layoutNames) assert.match(help, new RegExp(`layout[^\\n]*\\b${name}\\b`));
   });
 });

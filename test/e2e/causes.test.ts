@@ -54,7 +54,8 @@ describe('why it failed decides what is done', { concurrency: 2 }, () => {
 
   test('a checkpoint that goes NaN after every resume: one further back, and it finishes', async (t) => {
     const cwd = tempDir(t);
-    const ended = await guard(t, digits(...LENGTH), {
+    // not so fast that it is at its end before the second NaN is seen
+    const ended = await guard(t, digits(...LENGTH, '--step-time', '0.05'), {
       cwd,
       env: { DIGITS_FAULT: 'crash@step=45;nan:40@step=42,attempt=*' },
     }).done;

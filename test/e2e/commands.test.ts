@@ -95,7 +95,7 @@ describe('run', { concurrency: 3 }, () => {
     const summary = ended.stderr.slice(ended.stderr.indexOf('trainguard ✔'));
     assert.match(
       summary,
-      /2 attempts · 5 steps repeated · goodput \d+\.\d %\n +0 {2}exception at step 25.*\n +logs.*: \.trainguard\/runs\/digits\n$/,
+      /2 attempts · 5 steps repeated · goodput \d+\.\d %\n +0 {2}exception at step 25.*\n +\.trainguard\/runs\/digits\/incidents\/001\.md\n +logs.*: \.trainguard\/runs\/digits\n$/,
     );
     assert.equal((await cli(t, cwd, 'status')).code, 0);
   });
@@ -395,7 +395,7 @@ const fields = [
   ],
   ...['totalSteps', 'loss', 'lastHeartbeatAt', 'nextDeadlineAt', 'nextRetryAt', 'waitingFor', 'checkpoint'],
   ...['lastRecoveryStatus', 'failures', 'workers', 'goodput'],
-  ...['warning', 'reason'],
+  ...['warning', 'reason', 'incident'],
 ].sort();
 
 const failureFields = [

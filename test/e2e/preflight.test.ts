@@ -4,6 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { atEnd } from '../support/cleanup.js';
+import { eventually } from '../support/eventually.js';
 import { tempDir } from '../support/temp-dir.js';
 import { digits, eventsOf, guard, ofType, statusOf, summaryOf } from './kit.js';
 
@@ -40,9 +41,15 @@ describe('before a retry', { concurrency: 3 }, () => {
     configure(cwd, { preflight: [['sh', '-c', 'echo 3 nodes are away; exit 1']] });
     const running = guard(t, digits(...LENGTH), { cwd, env });
     await running.untilStdout(/"type":"host-not-ready"/);
-    const view = (await statusOf(t, cwd, 'digits')) as unknown as Record<string, unknown>;
-    assert.equal(view['state'], 'waiting');
-    assert.match(String(view['waitingFor']), /to pass \(exit 1: 3 nodes are away\)/);
+    const waitingFor = await eventually(
+      async () => {
+        const view = (await statusOf(t, cwd, 'digits')) as unknown as Record<string, unknown>;
+        return view['state'] === 'waiting' && view['waitingFor'];
+      },
+      'status to say what is waited for',
+      30_000,
+    );
+    assert.match(String(waitingFor), /to pass \(exit 1: 3 nodes are away\)/);
     running.kill('SIGTERM');
     assert.equal((await running.done).code, 143);
   });

@@ -79,12 +79,14 @@ export async function findLivingWorker(
   if (!main) return undefined;
   const known = sharesPids(record);
   if (known && readLiving(main)) return { pid: main.pid, attemptDir };
-  const left = createOurs({
+  const ours = createOurs({
     marker: markerName(record.runId),
     attemptDir,
     main: known ? main : nobody,
     since: main.startTime,
-  }).scan()[0];
+  }).scan();
+  // the oldest lasts; a child of it may be gone by the time it is named, and pids may have begun again from below
+  const [left] = [...ours].sort((a, b) => a.startTime - b.startTime || a.pid - b.pid);
   return left && { pid: left.pid, attemptDir };
 }
 
