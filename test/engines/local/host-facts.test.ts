@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { concerns, kernelLinesOf, parseKmsg } from '../../../src/engines/local/host-kernel.js';
 import { findMemoryCgroup, hostMemory, readMemory } from '../../../src/engines/local/host-memory.js';
 import { mono } from '../../../src/util/os/boot.js';
+import { eventually } from '../../support/eventually.js';
 import { launch, tempDir, until } from './support.js';
 
 const v1 = '36 25 0:31 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory';
@@ -118,13 +119,8 @@ test('a real memory kill: counted, named by the kernel, and how full it was', as
     return;
   }
   // what is looked at after a second is looked at soon, and often
-  let looks = 0;
   const after = (delayMs: number, callback: () => void): (() => void) => {
-    const look = (): void => {
-      looks++;
-      callback();
-    };
-    const soon = setTimeout(look, delayMs >= 1000 ? 20 : delayMs);
+    const soon = setTimeout(callback, delayMs >= 1000 ? 20 : delayMs);
     return () => clearTimeout(soon);
   };
   const script = `echo $$ >${group}/cgroup.procs && echo on; read go <&3; exec python3 -c 'bytearray(512 << 20)'`;
@@ -132,8 +128,11 @@ test('a real memory kill: counted, named by the kernel, and how full it was', as
     engine: { clock: { now: () => Date.now(), mono, after } },
   });
   await said(/^on/);
-  const from = looks;
-  await until('it is looked at in its new cgroup', () => looks > from + 5);
+  await eventually(
+    async () => (await worker.hostFacts()).memory?.limitBytes === 64 * 1024 * 1024,
+    'a look at it in its new cgroup',
+    30_000,
+  );
   writeFileSync(path.join(cwd, 'go'), 'go\n');
   assert.deepEqual(await worker.ended, { type: 'signal', signal: 'SIGKILL', number: 9 });
   const { oomKills, memory, kernel } = await worker.hostFacts();
