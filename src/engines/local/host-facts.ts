@@ -56,7 +56,7 @@ export function watchHost({ dirs, pid, sinceMono, oomCount: noted }: HostWatchOp
   /** What starts the training may give it a cgroup of its own (systemd-run, srun): from then on that one counts. */
   const follow = (main: number): void => {
     const current = readProcText(`/proc/${main}/cgroup`) ?? '';
-    if (current === '' || current === membership) return;
+    if (current === '' || current === membership || isLeaving(current)) return;
     membership = current;
     cgroup = cgroupOf(current);
     counted = cgroup && countOf(oomCounterOf(cgroup));
@@ -125,3 +125,10 @@ async function freeOf(dir: string): Promise<readonly [string, number] | undefine
     return undefined; // not there (any more): unknown
   }
 }
+
+/** An ending process is taken out of its cgroups before it is gone: it is at the root of them all (from a namespace: `/..`). */
+const isLeaving = (cgroup: string): boolean =>
+  cgroup
+    .trimEnd()
+    .split('\n')
+    .every((line) => /:\/(?:\.\.\/?)*$/.test(line));
