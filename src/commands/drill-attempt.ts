@@ -3,7 +3,8 @@ import type { createLocalEngine } from '../engines/local/engine.js';
 import { classify } from '../failure/classify.js';
 import type { Exit } from '../failure/types.js';
 import { fold, startProgress } from '../progress/fold.js';
-import { parseHeartbeats } from '../progress/heartbeat.js';
+import { stepsGoOn } from '../progress/formats.js';
+import { createHeartbeatReader } from '../progress/heartbeat.js';
 import type { Progress } from '../progress/types.js';
 import type { AttemptSeen } from '../report/drill-facts.js';
 import type { LaunchSpec } from '../supervisor/ports.js';
@@ -57,8 +58,10 @@ export async function runAttempt(
   let reports: Report[] = [];
   const mentions: string[] = [];
 
+  const readLine = createHeartbeatReader();
   function read(line: string): void {
-    const heartbeats = parseHeartbeats(line);
+    // steps that are counted anew each epoch or launch prove nothing
+    const heartbeats = readLine(line).filter(({ format }) => stepsGoOn(format));
     if (heartbeats.length === 0 && mentions.length < mostMentions && speaksOfResuming.test(line))
       mentions.push(maskText(line.slice(0, 300)));
     for (const heartbeat of heartbeats) {
