@@ -40,9 +40,10 @@ export function judge(
   const repeat = repeats(policy, ledger, failure);
   if (repeat) return repeat;
   if (isOutage(failure, ledger.timing.everProgressed) && withinOutage(policy, ledger, now)) {
-    return free(
-      `an outage of ${failure.kind} is waited out for ${formatDuration(policy.outageWindowMs)} at most`,
-    );
+    const away = isOfTheProgram(failure.kind)
+      ? 'it has worked before, so something is away, which'
+      : `an outage of ${failure.kind}`;
+    return free(`${away} is waited out for ${formatDuration(policy.outageWindowMs)} at most`);
   }
   if (ledger.retriesUsed >= policy.maxRetries) {
     return giveUp(
@@ -61,9 +62,12 @@ export function judge(
 const giveUp = (why: string): Verdict => ({ type: 'give-up', words: why });
 const free = (why: string): Verdict => ({ type: 'retry', paid: false, words: `free retry: ${why}` });
 
+const isOfTheProgram = (kind: FailureRecord['kind']): boolean =>
+  kind === 'command' || kind === 'config' || kind === 'code';
+
 /** A command that cannot be run, an import that fails: nothing but a person changes that, unless it has worked before. */
 function isPermanent(failure: FailureRecord, ledger: Ledger): boolean {
-  const permanent = failure.kind === 'command' || failure.kind === 'config' || failure.kind === 'code';
+  const permanent = isOfTheProgram(failure.kind);
   if (failure.ruled !== undefined) return false;
   return failure.loading === 'misfit' || (permanent && !ledger.timing.everProgressed);
 }

@@ -182,7 +182,7 @@ for (const one of cases) {
   if (!right) wrong++;
   const last = failures.at(-1);
   const action = last
-    ? `${last.action}${last.rolledBackTo ? `; rolled back to ${last.rolledBackTo}` : ''}`
+    ? `${last.action}${last.rolledBackTo ? `; goes on from ${last.rolledBackTo}` : ''}`
     : '';
   const lost = summary?.run?.goodput?.lostSteps ?? '?';
   rows.push([
