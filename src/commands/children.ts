@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { errorCode, errorText } from '../util/os/durable.js';
 
 /** One call of a command of the user's: a hook, a preflight check, a notifier, nvidia-smi. */
@@ -11,7 +12,7 @@ export interface ChildCall {
   /** What it reads from stdin, which then ends. */
   readonly input?: string;
   readonly timeoutMs: number;
-  /** Nobody waits for it any more: it is ended as at its time limit. */
+  /** Nobody waits for it any more: it is ended as at its time limit, but gets a second at most to end by itself. */
   readonly signal?: AbortSignal;
   /** How much of the end of its output is kept, bytes; 64 KiB unless given. */
   readonly keepBytes?: number;
@@ -20,7 +21,12 @@ export interface ChildCall {
 }
 
 /** How a call ended, and the end of what it wrote to stdout and stderr. */
-export type ChildEnd = { readonly output: string; readonly ms: number } & (
+export type ChildEnd = {
+  readonly output: string;
+  readonly ms: number;
+  /** Its pid, if SIGKILL did not end it: it hangs in the kernel (a dead mount), or is another user's. */
+  readonly left?: number;
+} & (
   | { readonly type: 'exited'; readonly code: number }
   | { readonly type: 'killed'; readonly signal: string }
   | { readonly type: 'timed-out'; readonly limitMs: number }
@@ -34,11 +40,16 @@ type HowEnded = ChildEnd extends infer E ? (E extends ChildEnd ? Omit<E, 'output
 
 /** How long output is waited for that a process left behind could still write, ms. */
 const drainMs = 200;
+/** How long the end of what got SIGKILL is waited for, ms. */
+const leaveMs = 1000;
+/** From SIGTERM to SIGKILL where nobody waits any more, ms at most. */
+const abortGraceMs = 1000;
 
 /**
  * Runs a command in a session and group of its own, to its end or its time limit: then the group gets SIGTERM, and
  * SIGKILL once the command has ended or 5 s have passed. What a command that ended by itself leaves in the background
- * is left alone, but its output is not read any more. Never rejects.
+ * is left alone, but its output is not read any more. What does not end by SIGKILL is left behind a second later. Never
+ * rejects.
  */
 export function runChild(call: ChildCall): Promise<ChildEnd> {
   const begun = performance.now();
@@ -51,14 +62,25 @@ export function runChild(call: ChildCall): Promise<ChildEnd> {
       resolve({ ...how, output: output.text(), ms: performance.now() - begun });
     };
     let cutOff: HowEnded | undefined;
-    const cut = (why: HowEnded): void => {
+    const cut = (why: HowEnded, graceMs: number): void => {
+      // who was at its time limit, and is not waited for any more, gets the shorter grace
+      timers.push(setTimeout(kill, graceMs));
       if (cutOff) return;
       cutOff = why;
       signalGroup(child, 'SIGTERM');
       signalGroup(child, 'SIGCONT');
-      timers.push(setTimeout(() => signalGroup(child, 'SIGKILL'), call.graceMs ?? 5000));
     };
-    const abort = (): void => cut({ type: 'aborted' });
+    const kill = (): void => {
+      signalGroup(child, 'SIGKILL');
+      timers.push(setTimeout(leave, leaveMs));
+    };
+    const leave = (): void => {
+      for (const stream of child.stdio) stream?.destroy();
+      child.unref();
+      if (cutOff) finish({ ...cutOff, ...(child.pid !== undefined && { left: child.pid }) });
+    };
+    const { graceMs = 5000 } = call;
+    const abort = (): void => cut({ type: 'aborted' }, Math.min(graceMs, abortGraceMs));
     if (call.signal?.aborted) {
       finish({ type: 'aborted' });
       return;
@@ -70,12 +92,14 @@ export function runChild(call: ChildCall): Promise<ChildEnd> {
       return;
     }
     const child = started;
-    child.on('error', (error) => finish(notStarted(error, call.argv[0])));
+    child.on('error', (error) => finish(notStarted(error, call)));
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (chunk: Buffer) => output.add(chunk));
     for (const stream of child.stdio) stream?.on('error', ignoreGone);
     child.stdin?.end(call.input ?? '');
-    timers.push(setTimeout(() => cut({ type: 'timed-out', limitMs: call.timeoutMs }), call.timeoutMs));
+    timers.push(
+      setTimeout(() => cut({ type: 'timed-out', limitMs: call.timeoutMs }, graceMs), call.timeoutMs),
+    );
     call.signal?.addEventListener('abort', abort);
     child.once('exit', (code, signal) => {
       // whoever of the group outlived its leader does not outlive the limit
@@ -94,6 +118,11 @@ export function runChild(call: ChildCall): Promise<ChildEnd> {
 
 /** How it ended, in words: `exit 3`, `took longer than 60 s`. */
 export function endWords(end: ChildEnd): string {
+  const left = end.left === undefined ? '' : `; SIGKILL did not end it, so pid ${end.left} is left behind`;
+  return howWords(end) + left;
+}
+
+function howWords(end: ChildEnd): string {
   switch (end.type) {
     case 'exited':
       return `exit ${end.code}`;
@@ -118,23 +147,25 @@ export function lastWords({ output }: ChildEnd): string | undefined {
   return line === undefined || line === '' ? undefined : line.slice(0, 200);
 }
 
-function start({ argv, cwd, env }: ChildCall): ChildProcess | Extract<HowEnded, { type: 'not-started' }> {
-  const [program, ...args] = argv;
+function start(call: ChildCall): ChildProcess | Extract<HowEnded, { type: 'not-started' }> {
+  const { cwd, env } = call;
+  const [program, ...args] = call.argv;
   try {
     return spawn(program, args, { cwd, env, detached: true, stdio: 'pipe' });
   } catch (error) {
     // most failures come as an event; a list that is too long, or a NUL in it, is thrown
-    return notStarted(error, program);
+    return notStarted(error, call);
   }
 }
 
-function notStarted(error: unknown, program: string): Extract<HowEnded, { type: 'not-started' }> {
+function notStarted(
+  error: unknown,
+  { argv: [program], cwd }: ChildCall,
+): Extract<HowEnded, { type: 'not-started' }> {
   const code = errorCode(error) ?? 'EIO';
-  return {
-    type: 'not-started',
-    code,
-    why: code === 'ENOENT' ? `${program} was not found` : errorText(error),
-  };
+  // the system says ENOENT for either
+  const missing = existsSync(cwd) ? `${program} was not found` : `the working directory ${cwd} is gone`;
+  return { type: 'not-started', code, why: code === 'ENOENT' ? missing : errorText(error) };
 }
 
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {

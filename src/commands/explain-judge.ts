@@ -1,5 +1,6 @@
 import { classify } from '../failure/classify.js';
 import { signatures } from '../failure/signatures.js';
+import { header, splitPrefix } from '../failure/traceback-lines.js';
 import type { Evidence, Exit, Failure, LogTail } from '../failure/types.js';
 import type { ExplainedExit, Explanation, Sign, SignEvidence } from '../report/report-explanation.js';
 import { saidExit, sayings } from './explain-exit.js';
@@ -8,7 +9,6 @@ import type { Finder, LogDigest, Place } from './explain-read.js';
 import { searchFor } from './explain-search.js';
 import { maskDeep } from './report-mask.js';
 
-const header = 'Traceback (most recent call last):';
 /** Shorter strings are found everywhere. */
 const leastLiteral = 5;
 /** How many of a log's last lines say how it ended. */
@@ -114,14 +114,20 @@ function judgePlace(place: Place): Failure | undefined {
 
 /** `Type: message`, `package.Type`. */
 const errorLine = /^[A-Za-z_][\w.<>]{0,200}(?::|$)/;
-const rankPrefix = /^\[(?:rank|default)\d{1,6}\]: ?/;
 const chained = /^(?:During handling of the above exception|The above exception was the direct cause)/;
+
+const never = (): boolean => false;
 
 /** The last line of the traceback that begins here, with those that it says it came of. */
 function endOfTraceback(lines: readonly string[], at: number): number {
+  const own = splitPrefix(lines[at] ?? '', never).prefix;
   let end: number | undefined;
   for (let i = at + 1, foreign = 0; i < lines.length && foreign <= mostForeign; i++) {
-    const text = (lines[i] ?? '').replace(rankPrefix, '');
+    const { prefix, text } = splitPrefix(lines[i] ?? '', (one) => one === own);
+    if (prefix !== own) {
+      foreign++;
+      continue;
+    }
     const goesOn = text.includes(header) || chained.test(text);
     if (goesOn) end = undefined;
     if (goesOn || text.trim() === '') continue;

@@ -52,8 +52,8 @@ export interface Relaunch {
 
 /** How long a terminal that stands still is waited for at the end, ms. */
 const echoPatienceMs = 10_000;
-/** How long notifications that are under way are waited for at the end, ms. */
-const notifyPatienceMs = 10_000;
+/** How long notifications that are under way are waited for at the end, ms; to end one takes up to 2 s: 10 s in all. */
+const notifyPatienceMs = 8000;
 
 /**
  * `trainguard run`: supervises a training command to its end.

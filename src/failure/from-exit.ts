@@ -82,6 +82,7 @@ function memoryRanOut(host: HostFacts, reportedAs: number | undefined): Failure 
   const count = counted ? ` (oom_kill 0 → ${oomKills})` : '';
   return {
     kind: 'host-memory',
+    fingerprint: 'memory-killer',
     reason: certain
       ? `the kernel killed the process${said} because memory ran out${count}${memoryInWords(host)}`
       : `a process of the training was killed${said}, as a rule because the machine ran out of memory`,

@@ -26,12 +26,21 @@ export function fromException(exit: Exit, logs: readonly LogLines[]): Failure | 
     if (!error) continue;
     const after = log.lines.length - 1 - end;
     if (after > (ownStatus ? mostAfter : mostAfterOther)) continue;
-    const failure = describe(error, exit, log, ownStatus);
+    const failure = describe(causeOfInterrupt(error, exit, log, ownStatus), exit, log, ownStatus);
     // of an interrupt Python dies by the signal, of anything else with its status
     const interrupted = failure.kind === 'stopped';
     if (ownStatus || interrupted === (death?.signal === 'SIGINT')) return failure;
   }
   return undefined;
+}
+
+/** With a status of its own a program was not interrupted, if something else went wrong before: a helper of it was, at its end. */
+function causeOfInterrupt(error: PythonError, exit: Exit, log: LogLines, ownStatus: boolean): PythonError {
+  const isStop = (one: PythonError): boolean => matchException(one, exit)?.kind === 'stopped';
+  if (!ownStatus || !isStop(error)) return error;
+  const { candidates, end } = lastErrors(log.lines.slice(0, error.start));
+  const other = candidates.find((one) => !isStop(one));
+  return other && error.start - end <= mostAfterOther ? other : error;
 }
 
 /** The rank that failed first. One that only lost its connection to another did so because that other one failed. */
@@ -75,7 +84,11 @@ function exceptionEvidence(error: PythonError, log: LogLines): Evidence {
 export function fromLines(exit: Exit, logs: readonly LogLines[]): Failure | undefined {
   const death = deathOf(exit);
   const killed = (death !== undefined && !death.fault) || exit.type === 'unknown';
-  return fromLine(matchLines(logs, exit, ({ saysWhoKilled }) => !killed || saysWhoKilled !== undefined));
+  return fromLine(
+    matchLines(logs, exit, ({ saysWhoKilled, onlyIfKilled }) =>
+      killed ? saysWhoKilled !== undefined : !onlyIfKilled,
+    ),
+  );
 }
 
 /** Who ended the program from outside, where that is said beyond doubt. */

@@ -26,9 +26,9 @@ function weigh(failure: Failure, { signature, evidence }: Found): Failure {
     kind === 'gpu' && aboutGpus && (failure.kind === 'exception' || failure.kind === 'network');
   if (kind === 'storage' || !(toldByLess || unexplained.includes(failure.kind))) return failure;
   return {
+    // no fingerprint: another process of the host may have met the same
     ...failure,
     kind,
-    fingerprint: failure.fingerprint ?? id,
     signature: id,
     reason: `${signature.explanation}: ${shortened(evidence.text)}`,
     ...(advice !== undefined && { advice }),

@@ -49,7 +49,7 @@ export const kindsTable: Readonly<Record<FailureKind, KindWords>> = {
   },
   storage: {
     meaning: 'a disk or file server was full, read-only or failing',
-    advice: 'free some space, or look at the file server; the run goes on by itself while it still retries',
+    advice: 'free some space, or look at the file server',
   },
   checkpoint: {
     meaning: 'a checkpoint could not be read',

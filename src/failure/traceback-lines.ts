@@ -3,10 +3,17 @@ export interface ErrorLine {
   readonly message: string;
 }
 
-const header = 'Traceback (most recent call last):';
+/** What begins a traceback. */
+export const header = 'Traceback (most recent call last):';
+const space = 32;
+const digit0 = 48;
 /** `[rank1]: ` of torch, `[default1]:` of torchrun. */
 const rankPrefix = /^\[(?:rank|default)\d{1,6}\]: ?/;
 const rankBeforeHeader = /\[(?:rank|default)\d{1,6}\]: ?$/;
+/** `1: ` of `srun --label`, as wide as the largest task's. */
+const taskLabel = /^ {0,5}\d{1,6}: /;
+/** A line of a traceback that names a place. */
+export const frame = /^\s+File "([^"]{1,1000})", line (\d{1,9})(?:, in (.{1,200}))?/;
 /** How a data-loader process's traceback is quoted, and a rank's of a distributed checkpoint. */
 const originally = 'Original ';
 const rankBehindHeader = /: \(RANK \d{1,6}\)$/;
@@ -28,8 +35,25 @@ interface SplitLine {
   readonly header: Header | undefined;
 }
 
-/** Takes a rank's prefix and a group's bar off a line. A header may stand right behind a progress bar. */
-export function splitPrefix(line: string): SplitLine {
+/**
+ * Takes a task's label, a rank's prefix and a group's bar off a line. Ordinary text too may begin with a number and a
+ * colon, so a label counts only on a line that opens a traceback, and on those that follow it.
+ * @param follows whether something with this prefix was opened before
+ */
+export function splitPrefix(line: string, follows: (prefix: string) => boolean): SplitLine {
+  const first = line.charCodeAt(0);
+  const mayBeLabelled = first === space || (first >= digit0 && first <= digit0 + 9);
+  const label = mayBeLabelled ? taskLabel.exec(line)?.[0] : undefined;
+  if (label !== undefined) {
+    const rest = splitRank(line.slice(label.length));
+    const prefix = `${label.trim()}${rest.prefix}`;
+    if (rest.header || frame.test(rest.text) || follows(prefix)) return { ...rest, prefix };
+  }
+  return splitRank(line);
+}
+
+/** A header may stand right behind a progress bar. */
+function splitRank(line: string): SplitLine {
   const plain = rankBehindHeader.test(line.slice(-20)) ? line.slice(0, line.lastIndexOf(' (')) : line;
   if (plain.endsWith(header)) {
     const before = plain.slice(0, -header.length).slice(-40);

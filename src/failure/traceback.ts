@@ -1,4 +1,4 @@
-import { type ErrorLine, type Header, readErrorLine, splitPrefix } from './traceback-lines.js';
+import { type ErrorLine, frame, type Header, readErrorLine, splitPrefix } from './traceback-lines.js';
 
 export interface Frame {
   readonly file: string;
@@ -24,7 +24,6 @@ export interface PythonError {
   readonly cause?: PythonError;
 }
 
-const frame = /^\s+File "([^"]{1,1000})", line (\d{1,9})(?:, in (.{1,200}))?/;
 const chained =
   /^(?:During handling of the above exception, another exception occurred|The above exception was the direct cause of the following exception):$/;
 /** What a launcher raises to report the failure of the processes it started. */
@@ -79,7 +78,7 @@ export interface Errors {
 export function lastErrors(lines: readonly string[]): Errors {
   const voices = new Map<string, Voice>();
   for (const [index, line] of lines.entries()) {
-    const { prefix, text, header } = splitPrefix(line);
+    const { prefix, text, header } = splitPrefix(line, (one) => voices.has(one));
     let voice = voices.get(prefix);
     if (!voice) {
       if (voices.size >= 1024) continue;

@@ -1,5 +1,6 @@
 import type { Failure } from '../failure/types.js';
 import { exitStatus } from '../util/result.js';
+import type { Effect } from './effect.js';
 import type { HealthFinding } from '../progress/types.js';
 import { formatCount } from '../util/text.js';
 import { type Bad, badOf, badWords } from './bad.js';
@@ -35,10 +36,11 @@ export function afterExit(policy: Policy, state: Alive, event: Exited): Step {
 function judgeExit(policy: Policy, state: Alive, event: Exited): Step {
   const ledger = noteAttempt(state.ledger, event.summary, state.resume);
   if (state.name === 'stopping') return afterStop(ledger, state.resume, state.cause, event);
-  if (state.name === 'starting' && state.stop !== undefined) return afterAsked(ledger, state.stop, event);
+  if (state.name === 'starting' && state.stop !== undefined)
+    return afterAsked(ledger, state.resume, state.stop, event);
   if (state.name === 'running' && state.stopBegun) {
     const soon = event.mono - state.since.mono <= graceOf(policy, ledger);
-    if (soon && !finishedAnyway(event)) return goOn(ledger, event);
+    if (soon && !finishedAnyway(event)) return goOn(ledger, state.resume, event);
   }
   const { kind, ruled, reason } = event.failure;
   if (kind === 'success' && (ruled === undefined || ruled === 'ignore')) return inspectSuccess(ledger);
@@ -46,7 +48,8 @@ function judgeExit(policy: Policy, state: Alive, event: Exited): Step {
     return end(ledger, { outcome: 'stopped', reason, at: event.at, exitCode: interrupted });
   }
   if (kind === 'preempted' && ruled === undefined) return endPreempted(ledger, event);
-  return inspectFailure(ledger, event, event.failure, { resume: state.resume });
+  const lastedMs = Math.max(0, event.mono - state.since.mono);
+  return inspectFailure(ledger, event, event.failure, { resume: state.resume, lastedMs });
 }
 
 function afterStop(
@@ -57,9 +60,9 @@ function afterStop(
 ): Step {
   switch (cause.type) {
     case 'person':
-      return afterAsked(ledger, cause.by, event);
+      return afterAsked(ledger, resume, cause.by, event);
     case 'preempted':
-      return afterAsked(ledger, 'preemption', event);
+      return afterAsked(ledger, resume, 'preemption', event);
     case 'hang':
       // it went silent over its last upload, say, and finished when it was asked to stop
       if (finishedAnyway(event)) return inspectSuccess(ledger);
@@ -75,16 +78,16 @@ function afterStop(
   }
 }
 
-function afterAsked(ledger: Ledger, by: StopSource, event: Exited): Step {
+function afterAsked(ledger: Ledger, resume: CheckpointFact | undefined, by: StopSource, event: Exited): Step {
   if (badOf(event.summary) === undefined && finishedAnyway(event)) return inspectSuccess(ledger);
-  const noted = noteBadEnd(ledger, event);
+  const noted = noteBadEnd(ledger, event, resume);
   return isPreemption(by) ? endPreempted(noted, event) : endedByRequest(noted, by, event.at);
 }
 
 /** It ended of a stop that is not wanted any more: that is neither success nor failure, and costs nothing. */
-function goOn(ledger: Ledger, event: Exited): Step {
+function goOn(ledger: Ledger, resume: CheckpointFact | undefined, event: Exited): Step {
   const text = `attempt ${ledger.attempt} ended of the stop that its last supervisor had begun; the run goes on`;
-  const next = { ...noteBadEnd(ledger, event), attempt: nextAttempt(ledger) };
+  const next = { ...noteBadEnd(ledger, event, resume), attempt: nextAttempt(ledger) };
   return {
     state: { name: 'inspecting', after: 'backoff', ledger: next },
     effects: [{ type: 'tell', text }, { type: 'inspect' }],
@@ -92,8 +95,9 @@ function goOn(ledger: Ledger, event: Exited): Step {
 }
 
 /** What a training saved while it was bad must not be resumed from, also where it was stopped for another reason. */
-function noteBadEnd(ledger: Ledger, { summary }: Exited): Ledger {
-  const bad = badOf(summary);
+function noteBadEnd(ledger: Ledger, event: Exited, resume: CheckpointFact | undefined): Ledger {
+  const said = badOf(event.summary);
+  const bad = said && inTime(said, ledger, event, resume);
   if (!bad) return ledger;
   const reason = `the training was bad from ${badWords(bad)} on`;
   return notePoison(ledger, { kind: 'numeric', reason, ...fieldsOf(bad) });
@@ -131,6 +135,14 @@ function endPreempted(ledger: Ledger, event: Exited): Step {
   });
 }
 
+/** Steps that an attempt counted from its launch say nothing beside a checkpoint's: the time does. */
+function inTime(bad: Bad, { timing }: Ledger, event: Exited, resume: CheckpointFact | undefined): Bad {
+  const from = resume?.step ?? resume?.number;
+  const { firstStep } = event.summary;
+  const anew = from !== undefined && firstStep !== undefined && firstStep * 2 < from;
+  return timing.stepsRestart === true || anew ? { at: bad.at ?? event.at } : bad;
+}
+
 /** What was saved up to the end of the attempt decides about the budget, so the folder is looked at first. */
 function inspectFailure(
   ledger: Ledger,
@@ -138,6 +150,7 @@ function inspectFailure(
   failure: Failure,
   known: {
     readonly resume: CheckpointFact | undefined;
+    readonly lastedMs?: number;
     readonly bad?: Bad | undefined;
     readonly missed?: CheckpointFact;
   },
@@ -148,7 +161,8 @@ function inspectFailure(
   // where it went bad is not known better than that it had at its last step
   const wentBad = ruled === 'rollback' || (kind === 'numeric' && ruled === undefined);
   const atLast = step === undefined ? undefined : { step };
-  const bad = known.bad ?? (wentBad ? (badOf(event.summary) ?? atLast) : undefined);
+  const said: Bad | undefined = known.bad ?? (wentBad ? (badOf(event.summary) ?? atLast) : undefined);
+  const bad = said && inTime(said, ledger, event, resume);
   const { code, codeChanged } = ledger;
   const record: FailureRecord = {
     ...{ attempt: ledger.attempt, at: event.at, kind, reason, evidence, confidence, exit: event.exit },
@@ -163,16 +177,21 @@ function inspectFailure(
     ...(ruled !== undefined && { ruled }),
     ...(resume && { resumedFrom: resume }),
     ...(trainMs !== undefined && { trainMs }),
+    ...(known.lastedMs !== undefined && { lastedMs: known.lastedMs }),
     // of a silence that was only warned of they say nothing about another end
     ...(event.stacks && kind === 'hang' && { stacks: event.stacks }),
     ...(code?.attempt === ledger.attempt && { code }),
     ...(code?.attempt === ledger.attempt && codeChanged !== undefined && { codeChanged }),
   };
-  // who stumbles before the first step may have stumbled over what it loaded, whatever it says
-  const early = kind === 'exception' && ruled === undefined && event.summary.startMs === undefined;
-  const reread = (loading !== undefined || early) && resume ? { reread: resume.path } : undefined;
   return {
     state: { name: 'inspecting', after: 'failure', failure: record, ledger },
-    effects: [{ type: 'inspect', ...reread }],
+    effects: [lookAfter(record)],
   };
+}
+
+/** Who stumbles before the first step may have stumbled over what it loaded, whatever it says: that is read again. */
+export function lookAfter({ loading, kind, ruled, trainMs, resumedFrom }: FailureRecord): Effect {
+  const early = kind === 'exception' && ruled === undefined && trainMs === undefined;
+  const reread = (loading !== undefined || early) && resumedFrom;
+  return { type: 'inspect', ...(reread && { reread: reread.path }) };
 }

@@ -1,7 +1,7 @@
 import type { Instant } from '../progress/types.js';
 import { backoffMs } from './backoff.js';
 import { badOf, isBefore } from './bad.js';
-import { judge, type Verdict } from './budget.js';
+import { isOfTheProgram, judge, type Verdict } from './budget.js';
 import { type CheckpointFact, isSameCheckpoint, isUsable } from './checkpoint.js';
 import type { Effect } from './effect.js';
 import type { Event } from './event.js';
@@ -116,8 +116,15 @@ function decide(
   const counted = noteFailure(before, failure, now);
   const verdict = judge(policy, counted, failure, now, veto);
   const action = verdict.type === 'give-up' ? `gave up: ${verdict.words}` : verdict.words;
-  return { ledger: amendFailure(counted, { action }), verdict };
+  // what to mend in a program is no advice where it has worked before
+  const away = verdict.type === 'retry' && !verdict.paid && isOfTheProgram(failure.kind);
+  const advice = away && failure.ruled === undefined ? { advice: comesBack } : {};
+  return { ledger: amendFailure(counted, { action, ...advice }), verdict };
 }
+
+/** What to do about a program that worked before. */
+const comesBack =
+  'look whether its files, their storage or the environment are away; nothing has to be done if they come back';
 
 const countRetry = (ledger: Ledger, verdict: Extract<Verdict, { type: 'retry' }>): Ledger => ({
   ...ledger,
@@ -180,6 +187,7 @@ function putInOrder(policy: Policy, ledger: Ledger, event: Inspected, next: Next
     case 'roll-back': {
       const seen = withSuspects(event.checkpoints, ledger.suspects);
       const deeper = seen.some(({ id, standing }) => standing === 'suspect' && choice.moves.includes(id));
+      const tx = deeper ? transactionAt(event.at, ledger.attempt) : undefined;
       return {
         state: {
           name: 'rolling-back',
@@ -187,7 +195,7 @@ function putInOrder(policy: Policy, ledger: Ledger, event: Inspected, next: Next
           reason: choice.reason,
           ledger: withHints(ledger, choice, failStep),
           ...(choice.target && { target: choice.target }),
-          ...(deeper && { deeper }),
+          ...(tx !== undefined && { deeper: tx }),
         },
         effects: [
           {
@@ -195,6 +203,7 @@ function putInOrder(policy: Policy, ledger: Ledger, event: Inspected, next: Next
             moves: choice.moves,
             reason: choice.reason,
             ...(choice.target && { target: choice.target.id }),
+            ...(tx !== undefined && { tx }),
           },
         ],
       };
@@ -216,3 +225,7 @@ function withHints(ledger: Ledger, choice: RollbackChoice, failStep: number | un
 /** What the next attempt resumes from. */
 const targetOf = (choice: RollbackChoice): CheckpointFact | undefined =>
   choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;
+
+/** A name as the store gives them: the time, and something that tells it from others. */
+const transactionAt = (at: number, attempt: number): string =>
+  `${new Date(at).toISOString().replace(/[-:.]/g, '')}-${attempt.toString(16).padStart(8, '0')}`;

@@ -62,14 +62,17 @@ export function judge(
 const giveUp = (why: string): Verdict => ({ type: 'give-up', words: why });
 const free = (why: string): Verdict => ({ type: 'retry', paid: false, words: `free retry: ${why}` });
 
-const isOfTheProgram = (kind: FailureRecord['kind']): boolean =>
+/** Kinds that nothing but a person changes, unless the program has worked before. */
+export const isOfTheProgram = (kind: FailureRecord['kind']): boolean =>
   kind === 'command' || kind === 'config' || kind === 'code';
 
 /** A command that cannot be run, an import that fails: nothing but a person changes that, unless it has worked before. */
 function isPermanent(failure: FailureRecord, ledger: Ledger): boolean {
   const permanent = isOfTheProgram(failure.kind);
   if (failure.ruled !== undefined) return false;
-  return failure.loading === 'misfit' || (permanent && !ledger.timing.everProgressed);
+  // one that trained on after it had caught it
+  const misfit = failure.loading === 'misfit' && failure.trainMs === undefined;
+  return misfit || (permanent && !ledger.timing.everProgressed);
 }
 
 function permanentWords({ loading, kind }: FailureRecord, { codeChanged }: Ledger): string {
@@ -86,7 +89,8 @@ function repeats(policy: Policy, ledger: Ledger, failure: FailureRecord): Verdic
   if (failure.ruled !== undefined) return undefined;
   if (limit === undefined || repeat?.step === undefined || repeat.count < limit) return undefined;
   // a fault of native code repeats like an exception does; who is killed from outside has no fingerprint
-  if (!['exception', 'gpu-memory', 'killed'].includes(failure.kind)) return undefined;
+  // memory that ran out at one place again and again is asked for there, not taken by others
+  if (!['exception', 'gpu-memory', 'host-memory', 'killed'].includes(failure.kind)) return undefined;
   return giveUp(
     `the same failure at step ${formatCount(repeat.step)} ${repeat.count} times: it is deterministic, a restart does not cure it`,
   );

@@ -29,8 +29,9 @@ export interface CheckpointFact {
 /** Whether `a` lies further in the training than `b`; unknown `b` is behind everything. */
 export function isFurther(a: CheckpointFact, b: CheckpointFact | undefined): boolean {
   if (!b) return true;
-  if (a.step !== undefined && b.step !== undefined) return a.step > b.step;
+  // as the folder is ordered: steps may be counted from each launch
   if (a.number !== undefined && b.number !== undefined) return a.number > b.number;
+  if (a.step !== undefined && b.step !== undefined) return a.step > b.step;
   return a.modifiedAt > b.modifiedAt;
 }
 

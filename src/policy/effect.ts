@@ -19,6 +19,8 @@ export interface DeeperRollback {
   readonly tx: string;
   /** Path of the checkpoint that was gone back to; undefined: none was left. */
   readonly target?: string;
+  /** When it was done, ms since 1970: what was modified later was saved since. Old journals have none. */
+  readonly at?: number;
 }
 
 /** What the supervisor does once the state that asked for it is saved. Plain data. */
@@ -34,6 +36,8 @@ export type Effect =
       readonly target?: string;
       readonly moves: readonly string[];
       readonly reason: string;
+      /** The transaction's name, where it must be known though nobody lives to hear of its end. */
+      readonly tx?: string;
     }
   /** Put back what deeper rollbacks had moved. Answered by undone. */
   | ({ readonly type: 'undo' } & UndoOrder)

@@ -39,6 +39,7 @@ export function startAfresh(ledger: Ledger, at: number): Ledger {
     ...(ledger.lastLaunched !== undefined && { lastLaunched: ledger.lastLaunched }),
     ...(ledger.poisoned && { poisoned: ledger.poisoned }),
     ...(ledger.code && { code: ledger.code }),
+    ...(ledger.deeper && { deeper: ledger.deeper }),
   };
 }
 
@@ -54,7 +55,9 @@ export function noteCheckpoints(ledger: Ledger, checkpoints: readonly Checkpoint
   const { mayBeginAnew: _begun, ...rest } = ledger;
   const known: Ledger = { ...rest, everVerified: true };
   if (!isFurther(newest, ledger.furthest)) return known;
-  return refill({ ...known, furthest: newest });
+  const refilled = refill({ ...known, furthest: newest });
+  // what is measured for the first time is no proof yet of what was gone back past
+  return ledger.furthest || !ledger.deeper ? refilled : { ...refilled, deeper: ledger.deeper };
 }
 
 /** Proven progress: the row of failures is over, and so are its backoff, its outage and its repeats. */

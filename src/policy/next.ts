@@ -66,6 +66,16 @@ export function advance(ledger: Ledger, next: Next, resume: CheckpointFact | und
   }
 }
 
+/** The ledger after a rollback past a suspect, done or perhaps done: what was not is not undone either. */
+export function noteDeeper(
+  { ledger, deeper, target }: Extract<State, { name: 'rolling-back' }>,
+  at: number,
+): Ledger {
+  if (deeper === undefined || ledger.deeper?.some(({ tx }) => tx === deeper)) return ledger;
+  const one = { tx: deeper, at, ...(target && { target: target.path }) };
+  return { ...ledger, deeper: [...(ledger.deeper ?? []), one] };
+}
+
 export function rolledBack(
   state: Extract<State, { name: 'rolling-back' }>,
   event: Extract<Event, { type: 'rolled-back' }>,
@@ -74,12 +84,9 @@ export function rolledBack(
   const ledger = amendFailure(noteTarget(folderIsBack(state.ledger), target), {
     quarantined: [...(openFailure(state.ledger)?.quarantined ?? []), ...event.quarantined],
   });
-  if (stop !== undefined) return endedByRequest(ledger, stop, event.at);
-  const { tx, veto } = event;
-  const noted =
-    state.deeper && tx !== undefined
-      ? { ...ledger, deeper: [...(ledger.deeper ?? []), { tx, ...(target && { target: target.path }) }] }
-      : ledger;
+  const { veto } = event;
+  const noted = noteDeeper({ ...state, ledger }, event.at);
+  if (stop !== undefined) return endedByRequest(noted, stop, event.at);
   if (veto !== undefined && next.type !== 'give-up') return giveUp(noted, veto, event);
   return advance(noted, next, target, event);
 }
@@ -90,12 +97,13 @@ export function rollbackFailed(
   state: Extract<State, { name: 'rolling-back' }>,
   event: Extract<Event, { type: 'rollback-failed' }>,
 ): Step {
-  if (state.stop !== undefined) return endedByRequest(state.ledger, state.stop, event.at);
+  const ledger = noteDeeper(state, event.at);
+  if (state.stop !== undefined) return endedByRequest(ledger, state.stop, event.at);
   // nothing is launched after it: the next start of the run finishes it
   if (state.next.type === 'give-up')
-    return giveUp(state.ledger, `${state.next.why}; and the rollback failed: ${event.reason}`, event);
-  if (event.permanent) return giveUp(state.ledger, event.reason, event);
-  return tryFolderAgain(policy, state.ledger, `the rollback failed: ${event.reason}`, event, 0.5);
+    return giveUp(ledger, `${state.next.why}; and the rollback failed: ${event.reason}`, event);
+  if (event.permanent) return giveUp(ledger, event.reason, event);
+  return tryFolderAgain(policy, ledger, `the rollback failed: ${event.reason}`, event, 0.5);
 }
 
 /** The checkpoint folder could not be read or changed: waits, within the outage window, and looks again. */

@@ -32,6 +32,8 @@ export interface FailureRecord {
   readonly resumedFrom?: CheckpointFact;
   /** The attempt trained so long, from its first to its last progress, ms. */
   readonly trainMs?: number;
+  /** How long it lived under watch, ms. */
+  readonly lastedMs?: number;
   /** What the attempt was run from, and whether the attempt before it was run from something else, in words. */
   readonly code?: CodeFacts;
   readonly codeChanged?: string;
@@ -155,8 +157,8 @@ export type State = { readonly ledger: Ledger } & (
       readonly next: Next;
       readonly target?: CheckpointFact;
       readonly reason: string;
-      /** It goes past a checkpoint that is only suspect. */
-      readonly deeper?: true;
+      /** It goes past a checkpoint that is only suspect: the name of its transaction. */
+      readonly deeper?: string;
       readonly stop?: StopSource;
     }
   /** The run is given up, and what only deeper rollbacks moved is put back first. */

@@ -35,7 +35,9 @@ export function suspicion(policy: Policy, ledger: Ledger, failure: FailureRecord
     const first = !ledger.suspects?.some(({ by }) => by === 'loader');
     return first ? { path, modifiedAt, by: 'loader' } : undefined;
   }
-  const soon = failure.trainMs === undefined || failure.trainMs < policy.provenAfterMs;
+  // of a training whose progress is not recognised only its life is known
+  const trained = failure.trainMs ?? (ledger.timing.everProgressed ? 0 : (failure.lastedMs ?? 0));
+  const soon = trained < policy.provenAfterMs;
   const again = ledger.backoffs > 0;
   // what healthy training went on after is believed once more
   const bad = (kind === 'numeric' || ruled === 'rollback') && (again || resumedFrom.standing !== 'safe');

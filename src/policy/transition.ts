@@ -1,6 +1,6 @@
 import { unreachable } from '../util/unreachable.js';
 import { afterInspection, afterInspectionFailed } from './after-inspection.js';
-import { afterExit } from './after-exit.js';
+import { afterExit, lookAfter } from './after-exit.js';
 import { endedByRequest } from './end.js';
 import type { Event } from './event.js';
 import {
@@ -11,7 +11,7 @@ import {
   noteFirstProgress,
   startAfresh,
 } from './ledger.js';
-import { giveUp, launch, rolledBack, rollbackFailed, undone } from './next.js';
+import { giveUp, launch, noteDeeper, rolledBack, rollbackFailed, undone } from './next.js';
 import { noteCode } from './code.js';
 import type { Policy } from './policy.js';
 import type { Ledger, State, StopCause } from './state.js';
@@ -112,18 +112,23 @@ function onStarted(policy: Policy, state: State, event: Extract<Event, { type: '
       if (state.outcome === 'preempted')
         return inspect({ ...state.ledger, attempt: nextAttempt(state.ledger) }, 'start');
       const fresh = startAfresh(state.ledger, event.at);
-      if (event.otherFolder === true) return inspect({ ...fresh, everVerified: false }, 'start');
+      if (event.otherFolder === true) {
+        const { deeper: _elsewhere, ...here } = fresh;
+        return inspect({ ...here, everVerified: false }, 'start');
+      }
       return inspect(state.outcome === 'completed' ? { ...fresh, mayBeginAnew: true } : fresh, 'start');
     }
     case 'inspecting':
       if (state.after === 'failure' || state.after === 'success') {
         return {
           state: { ...state, ledger: bootedAt(state.ledger, event) },
-          effects: [{ type: 'inspect' }],
+          effects: [state.after === 'failure' ? lookAfter(state.failure) : { type: 'inspect' }],
         };
       }
       return inspect(state.ledger, state.after);
     case 'rolling-back':
+      // whoever is there now finishes it
+      return inspect(noteDeeper(state, event.at), 'backoff');
     case 'backing-off':
     case 'waiting':
       return inspect(state.ledger, 'backoff');

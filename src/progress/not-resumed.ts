@@ -13,7 +13,7 @@ const fewestSteps = 5;
  */
 export function notResumed(
   progress: Progress,
-  from: { readonly id: string; readonly step?: number },
+  from: { readonly id: string; readonly step?: number; readonly number?: number },
   history: TimingHistory,
 ): HealthFinding | undefined {
   const { firstStep, firstEpoch, step } = progress;
@@ -21,6 +21,9 @@ export function notResumed(
   if (history.stepsRestart === true || progress.wentBack || !stepsGoOn(progress.format)) return undefined;
   // a later epoch than any training began with: it went on, and counts its steps within the epoch
   if (firstEpoch !== undefined && firstEpoch > (history.firstEpoch ?? 1)) return undefined;
+  // its write may have been noticed late, at a later step than its name says: who begins there went on from it
+  const { number: named } = from;
+  if (named !== undefined && firstStep >= named && firstStep <= named + fewestSteps) return undefined;
   // `step` too: of an attempt taken over from another supervisor the beginning may be long ago
   const target = from.step;
   const farBelow = (n: number): boolean => n * 2 < target && target - n >= fewestSteps;

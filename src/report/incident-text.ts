@@ -102,13 +102,16 @@ function lossWords({ lost, outcome, step }: Incident): string {
   }
   if (outcome === 'recovered') return 'not known: the training reports no steps.';
   if (outcome === null) return 'not known yet: that shows once the next attempt makes progress.';
-  return step === null ? 'nothing is known of steps.' : 'nothing was done again, as the run ended here.';
+  const again = 'what was trained after the newest checkpoint has to be done again when it goes on.';
+  return step === null ? `nothing is known of steps; ${again}` : `nothing so far; ${again}`;
 }
 
 function adviceLines({ advice, outcome, run }: Incident): readonly string[] {
   const lines = advice === null ? [] : [`- ${advice}`];
   if (outcome === 'gave-up')
-    lines.push(`- then "trainguard resume ${run}" launches it again, with fresh retries`);
+    lines.push(
+      `- ${advice === null ? '' : 'then '}"trainguard resume ${run}" launches it again, with fresh retries`,
+    );
   if (outcome === 'stopped') lines.push(`- "trainguard resume ${run}" launches it again`);
   if (lines.length > 0) return lines;
   return outcome === 'recovered'

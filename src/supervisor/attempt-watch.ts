@@ -15,6 +15,9 @@ import { type Loop, notStarted } from './supervise.js';
 /** How much of each log's end a failure is judged by. */
 const tailBytes = 1024 * 1024;
 
+/** How long the end of an attempt waits to hear what it was run from, ms. */
+const codePatienceMs = 5000;
+
 const noOffsets: LogOffsets = { out: 0, err: 0 };
 
 /** One attempt under watch: its lines are folded, its silence is judged, its end is told. */
@@ -149,8 +152,8 @@ function prepareWatch(
       orders = [];
       const exit = await worker.ended;
       attempt.close();
-      // what it was run from belongs to how it failed
-      await noted;
+      // what it was run from belongs to how it failed; who hangs over the answer is not waited for
+      await Promise.race([noted, new Promise<void>((resolve) => parts.clock.after(codePatienceMs, resolve))]);
       const [tails, host] = await Promise.all([
         worker.tails(tailBytes).catch(without(loop, [])),
         worker.hostFacts().catch(without(loop, {})),

@@ -67,7 +67,7 @@ async function failureHook(loop: Loop): Promise<string | undefined> {
   const state = loop.state();
   if (state.name !== 'inspecting' || state.after !== 'failure') return undefined;
   const { attempt } = state.ledger;
-  return loop.parts.runHook('onFailure', { attempt, failure: state.failure }, loop.over);
+  return loop.parts.runHook('onFailure', { attempt, failure: state.failure }, loop.stopped);
 }
 
 /** What the last attempt saved faster than it could be copied, and what the next one may write over. */
@@ -79,7 +79,7 @@ async function keepNewest(loop: Loop, store: CheckpointStore): Promise<void> {
 
 export async function rollBack(
   loop: Loop,
-  { target, moves, reason }: Extract<Effect, { type: 'roll-back' }>,
+  { target, moves, reason, tx: named }: Extract<Effect, { type: 'roll-back' }>,
 ): Promise<void> {
   const { store } = loop.parts;
   if (!store) {
@@ -92,19 +92,28 @@ export async function rollBack(
     ...{ attempt: ledger.attempt, rollback: { moves, reason, ...(target !== undefined && { target }) } },
     ...(failure && { failure }),
   };
-  const forbidden = await loop.parts.runHook('beforeRollback', context, loop.over);
+  const forbidden = await loop.parts.runHook('beforeRollback', context, loop.stopped);
   if (forbidden !== undefined) {
     loop.post({ type: 'rollback-failed', reason: forbidden, permanent: true });
     return;
   }
-  const done = await store.rollback({ moves, reason, ...(target !== undefined && { target }) });
+  // a person who stops the run now does not want it moved any more
+  if (loop.stopped.aborted) {
+    loop.post({ type: 'rollback-failed', reason: 'stopped before anything was moved' });
+    return;
+  }
+  const done = await store.rollback({
+    ...{ moves, reason },
+    ...(target !== undefined && { target }),
+    ...(named !== undefined && { tx: named }),
+  });
   if (!done.ok) {
     loop.rollbackOpen = true;
     loop.post({ type: 'rollback-failed', reason: done.error.message });
     return;
   }
   const { tx, moved } = done.value;
-  const veto = await loop.parts.runHook('afterRollback', context, loop.over);
+  const veto = await loop.parts.runHook('afterRollback', context, loop.stopped);
   loop.post({
     ...{ type: 'rolled-back', tx, quarantined: moved.map((move) => move.id) },
     ...(veto !== undefined && { veto }),
@@ -114,6 +123,15 @@ export async function rollBack(
 /** Puts back what deeper rollbacks moved; where that cannot be done it is said, and the run ends all the same. */
 export async function undo(loop: Loop, { transactions }: Extract<Effect, { type: 'undo' }>): Promise<void> {
   const { store } = loop.parts;
+  const { ledger } = loop.state();
+  const failure = ledger.failures.at(-1);
+  const rollback = { moves: [], reason: 'the run gives up, and what it had gone back past is put back' };
+  const context = { attempt: ledger.attempt, rollback, ...(failure && { failure }) };
+  const forbidden = await loop.parts.runHook('beforeRollback', context, loop.stopped);
+  if (forbidden !== undefined) {
+    loop.post({ type: 'undone', left: `what was moved for it stays in quarantine: ${forbidden}` });
+    return;
+  }
   for (const deeper of transactions) {
     const left = store ? await undoOne(loop, store, deeper) : 'no checkpoint folder is known';
     if (left === undefined) continue;
@@ -130,22 +148,24 @@ export async function undo(loop: Loop, { transactions }: Extract<Effect, { type:
 async function undoOne(
   loop: Loop,
   store: CheckpointStore,
-  { tx, target: kept }: DeeperRollback,
+  { tx, target: kept, at: doneAt }: DeeperRollback,
 ): Promise<string | undefined> {
   const found = await store.inspect({ live: false, budgetMs: loop.parts.verifyBudgetMs, signal: loop.over });
   if (!found.ok) return found.error.message;
   // what was saved since may bear the names of what comes back
   const live = found.value.checkpoints.filter(({ spare }) => !spare);
-  const at = live.findIndex((one) => one.path === kept);
-  const moves = live.slice(at + 1).map(({ id }) => id).reverse(); // prettier-ignore
+  const since = live.filter(({ modifiedAt }) => doneAt !== undefined && modifiedAt > doneAt);
+  const moves = since.map(({ id }) => id).reverse();
   if (moves.length > 0) {
-    const target = live[at]?.id;
+    const target = live.find((one) => one.path === kept && !since.includes(one))?.id;
     const reason = 'the run gives up, and what it had gone back past is put back';
     const moved = await store.rollback({ moves, reason, ...(target !== undefined && { target }) });
     if (!moved.ok) return moved.error.message;
   }
   const back = await store.undo(tx);
-  return back.ok ? undefined : back.error.message;
+  // begun before, by a supervisor that died over it
+  const isBack = back.ok || back.error.code === 'UNDONE_ALREADY' || back.error.code === 'NO_ROLLBACK';
+  return isBack ? undefined : back.error.message;
 }
 
 export async function mark(

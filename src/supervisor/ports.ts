@@ -223,7 +223,10 @@ export interface CheckpointStore {
   rollback(request: RollbackRequest): Promise<Result<RollbackDone>>;
   /** What {@link rollback} would do; changes nothing. */
   plan(request: RollbackRequest): Promise<Result<RollbackPlan>>;
-  /** Reverses the last rollback that was not reversed yet, or the one named. */
+  /**
+   * Reverses the last rollback that was not reversed yet, or the one named. A named one that was reversed before, or never
+   * was, is refused with the code UNDONE_ALREADY or NO_ROLLBACK.
+   */
   undo(tx?: string): Promise<Result<RollbackDone>>;
   /** The id of the checkpoint that the framework itself records as the best, if it does. */
   best(): Promise<string | undefined>;

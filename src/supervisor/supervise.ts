@@ -26,6 +26,8 @@ export interface Loop {
   rollbackOpen: boolean;
   /** Aborted when the run has ended: nobody waits for what is still being done. */
   readonly over: AbortSignal;
+  /** Aborted when a stop was asked for: the user's hooks are not waited for any more. */
+  readonly stopped: AbortSignal;
   /** Aborted when a person does not want to wait for the end of an ended run either. */
   readonly hurried: AbortSignal;
   /** Work under way that must be over before the run ends; a rejection is a bug and ends the run. */
@@ -70,6 +72,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
   let saidMono = 0;
   const work = new Set<Promise<void>>();
   const timers = new Set<() => void>();
+  const stopping = new AbortController();
   const hurry = new AbortController();
   const hurried = new Promise<void>((resolve) => {
     hurry.signal.addEventListener('abort', () => resolve());
@@ -93,6 +96,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
     rollbackOpen: false,
     over: over.signal,
     hurried: hurry.signal,
+    stopped: stopping.signal,
     keep(promise) {
       work.add(promise);
       promise.then(() => work.delete(promise), failWith);
@@ -188,6 +192,7 @@ export function supervise(parts: Parts, initial: State): Supervisor {
     const reason = 'the journal could not be written';
     if (effect.type === 'launch') loop.post(notStarted(reason));
     else if (effect.type === 'roll-back') loop.post({ type: 'rollback-failed', reason });
+    else if (effect.type === 'undo') loop.post({ type: 'undone', left: reason });
     else performEffect(loop, effect);
   }
 
@@ -226,7 +231,10 @@ export function supervise(parts: Parts, initial: State): Supervisor {
     if (stopAsked && by !== 'warning' && by !== 'request') loop.post({ type: 'stop-forced' });
     else loop.post({ type: 'stop-requested', by });
     // a warning leaves time: the signal after it is the first that stops
-    if (by !== 'warning') stopAsked = true;
+    if (by !== 'warning') {
+      stopAsked = true;
+      stopping.abort();
+    }
   }
   return { ended, requestStop };
 }
@@ -240,4 +248,5 @@ export const notStarted = (message: string, code = 'EIO'): Untimed => ({
 });
 
 /** Effects that must never be done without the event that asked for them being on disk. */
-const mustBeSaved = (effect: Effect): boolean => effect.type === 'launch' || effect.type === 'roll-back';
+const mustBeSaved = ({ type }: Effect): boolean =>
+  type === 'launch' || type === 'roll-back' || type === 'undo';

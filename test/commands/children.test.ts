@@ -62,6 +62,10 @@ test('what cannot be started is an end like any other', async () => {
   assert.match(endWords(await end(['/etc/passwd'])), /could not be started/);
   assert.match(endWords(await end([''])), /could not be started/);
   assert.match(endWords(await end(['echo', 'x'.repeat(10_000_000)])), /could not be started/);
+  assert.equal(
+    endWords(await sh('true', { cwd: '/no/such/folder' })),
+    'it could not be started: the working directory /no/such/folder is gone',
+  );
 });
 
 test('at its time limit the whole group ends, also who ignores SIGTERM', async (t) => {
@@ -78,6 +82,37 @@ test('at its time limit the whole group ends, also who ignores SIGTERM', async (
 test('who ignores SIGTERM itself is killed after its grace', async () => {
   const end = await sh('trap "" TERM; while :; do sleep 0.05; done', { timeoutMs: 100, graceMs: 100 });
   assert.equal(end.type, 'timed-out');
+});
+
+test('who does not end by SIGKILL is left behind', async (t) => {
+  const { file, read } = pidIn(t);
+  // no signal reaches it, as with another user's process
+  const { mock } = t.mock.method(process, 'kill', () => true);
+  const script = `echo $$ > ${file}; exec sleep 600`;
+  const late = await sh(script, { timeoutMs: 100, graceMs: 100 });
+  const gone = new AbortController();
+  const began = sh('exec sleep 600', { signal: gone.signal, graceMs: 100 });
+  gone.abort();
+  const aborted = await began;
+  mock.restore();
+  const pid = await read();
+  assert.deepEqual([late.type, late.left], ['timed-out', pid]);
+  assert.match(endWords(late), /^no end within 0\.1 s; SIGKILL did not end it, so pid \d+ is left behind$/);
+  assert.equal(aborted.type, 'aborted');
+  for (const { left = 0 } of [late, aborted]) {
+    assert.ok(processAlive(left));
+    process.kill(left, 'SIGKILL');
+  }
+});
+
+test('once nobody waits, who is in its grace after its time limit gets less of it', async (t) => {
+  const { file, read } = pidIn(t);
+  const gone = new AbortController();
+  const script = `trap "echo $$ > ${file}" TERM; while :; do sleep 0.05; done`;
+  const began = sh(script, { timeoutMs: 100, graceMs: 600_000, signal: gone.signal });
+  await read();
+  gone.abort();
+  assert.equal((await began).type, 'timed-out');
 });
 
 test('it ends when nobody waits for it any more', async (t) => {

@@ -223,6 +223,67 @@ describe('code that changes between attempts', () => {
   });
 });
 
+describe('what deeper rollbacks moved is remembered', () => {
+  const doubted = (): Simulation => {
+    const sim = trained();
+    sim.hold('roll-back');
+    sim.exit({ failure: exception('a'), summary: steps(61, 62) });
+    assert.equal(sim.state.name, 'rolling-back');
+    return sim;
+  };
+
+  it('by a supervisor that begins after the one that moved it died', () => {
+    const sim = doubted();
+    const [asked] = sim.effects.slice(-1);
+    sim.post({ type: 'started', bootId: 'boot-1' });
+    assert.deepEqual(
+      sim.state.ledger.deeper?.map(({ tx }) => tx),
+      [asked?.type === 'roll-back' ? asked.tx : 'no rollback was asked for'],
+    );
+  });
+
+  it('through a stop, and through a start anew by a person', () => {
+    const sim = doubted();
+    sim.stop('terminate');
+    sim.release();
+    assert.equal(sim.ended().outcome, 'stopped');
+    sim.start();
+    for (let n = 0; n < 4; n++) sim.exit({ failure: exception('other'), summary: steps(41, 42) });
+    assert.equal(sim.ended().outcome, 'failed');
+    assert.ok(inFolder(sim).includes('checkpoint-60'), inFolder(sim).join());
+  });
+
+  it('a look at the folder that a restart repeats reads the bytes again, too', () => {
+    const sim = trained();
+    sim.hold('inspect');
+    sim.exit({ failure: failure('checkpoint', { loading: 'unreadable' }), summary: steps() });
+    const read = sim.effects.at(-1);
+    sim.post({ type: 'started', bootId: 'boot-1' });
+    assert.deepEqual(sim.effects.at(-1), read);
+    assert.ok(read?.type === 'inspect' && read.reread !== undefined);
+  });
+});
+
+describe('steps that are counted from each launch', () => {
+  it('a NaN goes back by its time, not to the beginning', () => {
+    const sim = simulate();
+    sim.folder = [saved(20), saved(40), saved(60)].map((one) => ({
+      ...one,
+      modifiedAt: (one.step ?? 0) * 1000,
+    }));
+    sim.start();
+    sim.goBad({ ...nan(22), at: 61_000 }, steps(1, 22, { badStep: 22, badAt: 61_000, trainMs: 200_000 }));
+    assert.deepEqual(resumedFrom(sim), [60, 60]);
+    assert.deepEqual(sim.quarantined, []);
+  });
+
+  it('a misfit that the program caught and trained on after is an exception like others', () => {
+    const sim = trained();
+    sim.exit({ failure: failure('code', { loading: 'misfit' }), summary: steps(61, 64) });
+    assert.equal(sim.state.name, 'running');
+  });
+});
+
 describe("the user's word", () => {
   it('a hook that says permanent ends the run', () => {
     const sim = simulate();

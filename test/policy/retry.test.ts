@@ -74,6 +74,7 @@ describe('a run that ends well', () => {
       confidence: 0.9,
       step: 50,
       trainMs: 50_000,
+      lastedMs: 51_000,
       action: 'free retry: an outage of host-memory is waited out for 2h 00m at most',
       quarantined: ['checkpoint-50'],
       rolledBackTo: { id: 'checkpoint-40', step: 40 },
@@ -344,6 +345,14 @@ describe('stop on repeat', () => {
     failure: failure('killed'),
     summary: steps(1, 10),
   }));
+
+  it('memory that runs out at one step again and again is no outage', () => {
+    const sim = simulate({ maxRetries: 10 });
+    sim.start();
+    const oom = failure('host-memory', { fingerprint: 'MemoryError@train.py:9' });
+    for (let n = 0; n < 3; n++) sim.exit({ failure: oom, summary: steps(1, 17) });
+    assert.match(sim.ended().reason, /same failure at step 17 3 times/);
+  });
 
   it('a fault of native code repeats like an exception', () => {
     const sim = simulate({ maxRetries: 10 });

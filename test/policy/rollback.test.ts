@@ -399,7 +399,7 @@ describe('nothing good left', () => {
     const sim = simulate();
     sim.folder = [saved(40)];
     sim.start();
-    sim.goBad(nan(30), steps(1, 45));
+    sim.goBad(nan(30), steps(25, 45));
     assert.match(sim.ended().reason, /no checkpoint from before step 30 can be trusted/);
   });
 });
@@ -482,11 +482,18 @@ describe('a folder that cannot be read or changed', () => {
 });
 
 describe('isFurther', () => {
-  it('goes by steps, else by the numbers of names, else by age', () => {
+  it('goes by the numbers of names as the folder is ordered, else by steps, else by age', () => {
     const { step: _a, ...numbered } = saved(50);
     assert.equal(isFurther(saved(2), undefined), true);
     assert.equal(isFurther(saved(2), saved(2)), false);
-    assert.equal(isFurther(saved(10, 'verified', { number: 1 }), saved(9, 'verified', { number: 2 })), true);
+    // steps that are counted from each launch
+    assert.equal(isFurther(saved(10, 'verified', { number: 3 }), saved(90, 'verified', { number: 2 })), true);
+    assert.equal(
+      isFurther(saved(90, 'verified', { number: 2 }), saved(10, 'verified', { number: 3 })),
+      false,
+    );
+    const { number: _b, ...nameless } = saved(60);
+    assert.equal(isFurther(nameless, saved(50)), true);
     assert.equal(isFurther(numbered, saved(40)), true);
     assert.equal(isFurther(numbered, saved(50)), false);
     assert.equal(isFurther(numbered, savedWithoutStep('young', 2_000_000)), false);

@@ -66,8 +66,8 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
   let held: Effect[] = [];
   const holding = new Set<Effect['type']>();
 
-  /** What each rollback moved, by its transaction. */
-  const moved = new Map<string, CheckpointFact[]>();
+  /** What each rollback moved and what it left, by its transaction. */
+  const moved = new Map<string, { leaving: CheckpointFact[]; stayed: CheckpointFact[] }>();
 
   const answer = (effect: Effect): void => {
     if (holding.has(effect.type)) {
@@ -94,25 +94,21 @@ export function simulate(change: Partial<Policy> = {}, unset: readonly (keyof Po
           sim.post({ type: 'rollback-failed', reason: sim.rollbackError });
           return;
         }
-        const quarantine = (ids: readonly string[]): string => {
-          const tx = `tx-${moved.size + 1}`;
-          moved.set(
-            tx,
-            before.filter(({ id }) => ids.includes(id)),
-          );
-          return tx;
-        };
+        const tx = effect.tx ?? `tx-${moved.size + 1}`;
+        const leaving = before.filter(({ id }) => effect.moves.includes(id));
+        moved.set(tx, { leaving, stayed: before.filter((one) => !leaving.includes(one)) });
         sim.folder = before
           .filter(({ id }) => !effect.moves.includes(id))
           .map((one) => (one.id === effect.target ? putBack(one) : one));
         sim.quarantined.push(...effect.moves);
-        sim.post({ type: 'rolled-back', quarantined: effect.moves, tx: quarantine(effect.moves) });
+        sim.post({ type: 'rolled-back', quarantined: effect.moves, tx });
         return;
       }
       case 'undo':
-        for (const { tx, target } of effect.transactions) {
-          const at = sim.folder.findIndex(({ path: place }) => place === target);
-          sim.folder = [...sim.folder.slice(0, at + 1), ...(moved.get(tx) ?? [])];
+        for (const { tx } of effect.transactions) {
+          const { leaving = [], stayed = [] } = moved.get(tx) ?? {};
+          const still = sim.folder.filter((one) => stayed.some(({ id }) => id === one.id));
+          sim.folder = [...still, ...leaving].sort((a, b) => (a.step ?? 0) - (b.step ?? 0));
         }
         sim.post({ type: 'undone' });
         return;

@@ -7,7 +7,7 @@ import { writersUnder } from '../../util/os/dir-writers.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../../util/result.js';
 import { newTx, phaseOf, readIntent } from '../rollback/journal.js';
-import { undoing } from '../rollback/undo.js';
+import { undoing, undoneAlready } from '../rollback/undo.js';
 import { inVault } from '../vault.js';
 import type { Folders, Member } from './folders.js';
 import { closeGroup, commitGroup, type Group, type GroupPart, type Known, lastGroup, openGroups, sweepGroups } from './group.js'; // prettier-ignore
@@ -69,7 +69,7 @@ export class GroupRollback {
     });
     const group: Group = {
       schemaVersion: 1,
-      tx: newTx(now),
+      tx: request.tx ?? newTx(now),
       reason: request.reason,
       doing: 'roll-back',
       parts,
@@ -94,7 +94,9 @@ export class GroupRollback {
         if (!last.ok) return last;
         if (last.value && (!newest || last.value.tx > newest.group.tx)) newest = { vault, group: last.value };
       }
-      if (!newest) return fail('there is no rollback of these folders to undo', exitStatus.failed);
+      // named, it was undone before or never was; without a name none is left
+      if (!newest)
+        return fail('there is no rollback of these folders to undo', exitStatus.failed, tx && undoneAlready);
       const group: Group = { ...newest.group, doing: 'undo' };
       const possible = await this.#undoRefusal(group);
       if (!possible.ok) return possible;

@@ -6,6 +6,11 @@ import { printOf, type Intent, type Move, type Print, type Put } from './intent.
 import { doneIntents, phaseOf, readIntent } from './journal.js';
 import { liveOf, quarantineOf, stampAt, type RollbackPlace } from './place.js';
 
+/** Codes of the refusals to undo what was never done, or was undone before. */
+export const noRollback = 'NO_ROLLBACK';
+export const undoneAlready = 'UNDONE_ALREADY';
+const codes: Readonly<Record<string, string | undefined>> = { none: noRollback, undone: undoneAlready };
+
 export interface UndoOrder {
   readonly tx: string;
   /** ms since 1970. */
@@ -65,7 +70,7 @@ async function toUndo({ vault }: RollbackPlace, named: string | undefined): Prom
     const phase = await phaseOf(vault, named);
     if (phase === 'done') return readIntent(vault, named, phase);
     const why = phase === undefined ? 'is not in the vault' : phase === 'open' ? 'is not finished' : 'is undone already'; // prettier-ignore
-    return fail(`the rollback ${named} ${why}`, exitStatus.usage);
+    return fail(`the rollback ${named} ${why}`, exitStatus.usage, codes[phase ?? 'none']);
   }
   const done = await doneIntents(vault);
   if (!done.ok) return done;

@@ -16,7 +16,7 @@ export interface UserChecks {
   ask(question: HostQuestion): Promise<Verdict>;
   /** A new wait begins: what was answered before does not count. */
   reset(): void;
-  /** Waits for what is under way. */
+  /** Waits a little for what is under way; its question's signal has ended it. */
   close(): Promise<void>;
 }
 
@@ -24,6 +24,8 @@ export interface UserChecks {
 const againAfterMs = { first: 1000, most: 10_000 };
 /** How long a check may take before it is said that it is what is waited for, ms. */
 const sayAfterMs = 1000;
+/** How long the end of a check is waited for once the run is over, ms. */
+const closeMs = 3000;
 const slow: Verdict = { lack: { about: 'slow check', words: 'the preflight checks to end' } };
 
 /** Calls config `preflight` (docs/hooks.md), one after the other, up to the first that does not pass. */
@@ -65,7 +67,7 @@ export function createUserChecks(commands: readonly UserCommand[], facts: RunFac
       last = undefined;
     },
     async close() {
-      await underWay;
+      await Promise.race([underWay, delay(closeMs, undefined, { ref: false })]);
       log.close();
     },
   };

@@ -17,7 +17,8 @@ export const endings: readonly Signature[] = [
     id: 'slurm-preemption',
     kind: 'preempted',
     where: 'line',
-    pattern: /\b(?:JOB|STEP) \S{1,40} ON \S{1,200} CANCELLED AT \S{1,40} DUE TO PREEMPTION\b/,
+    pattern:
+      /\b(?:JOB|STEP) \S{1,40} ON \S{1,200} CANCELLED AT \S{1,40} DUE TO (?:PREEMPTION|NODE FAILURE)\b/,
     saysWhoKilled: 'surely',
     explanation: 'Slurm took the machine back',
     advice: fromOutside,
@@ -40,6 +41,7 @@ export const endings: readonly Signature[] = [
     pattern:
       /\bspot (?:instance )?(?:interruption|termination) (?:notice|warning)\b|\b(?:instance|node|machine|vm|pod) (?:was|is being|will be|has been) preempted\b/i,
     saysWhoKilled: 'likely',
+    onlyIfKilled: true,
     explanation: 'the machine was taken back by its cloud',
     advice: fromOutside,
     sample: 'preempted-spot',

@@ -25,6 +25,8 @@ export interface Signature {
    * the program answered the signal with an exception of its own.
    */
   readonly saysWhoKilled?: 'surely' | 'likely';
+  /** For `line`: counts for nothing but that. */
+  readonly onlyIfKilled?: true;
   /** For `exception`: a frame of the traceback, as `file in function`, that must not be there. */
   readonly notIn?: RegExp;
   /** For `exception`: a frame that must be there. */

@@ -1,6 +1,6 @@
 import type { Signature } from './signature.js';
 
-const freeSpace = 'free some space; the run goes on by itself while it still retries';
+const freeSpace = 'free some space';
 
 /** Disks and file servers. */
 export const storage: readonly Signature[] = [
