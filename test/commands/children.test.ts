@@ -89,11 +89,13 @@ test('who does not end by SIGKILL is left behind', async (t) => {
   // no signal reaches it, as with another user's process
   const { mock } = t.mock.method(process, 'kill', () => true);
   const script = `echo $$ > ${file}; exec sleep 600`;
-  const late = await sh(script, { timeoutMs: 100, graceMs: 100 });
   const gone = new AbortController();
-  const began = sh('exec sleep 600', { signal: gone.signal, graceMs: 100 });
+  const began = [
+    sh(script, { timeoutMs: 100, graceMs: 100 }),
+    sh('exec sleep 600', { signal: gone.signal, graceMs: 100 }),
+  ] as const;
   gone.abort();
-  const aborted = await began;
+  const [late, aborted] = await Promise.all(began);
   mock.restore();
   const pid = await read();
   assert.deepEqual([late.type, late.left], ['timed-out', pid]);

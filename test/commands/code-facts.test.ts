@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { ChildProcess, execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { codeFacts } from '../../src/commands/code-facts.js';
 import type { CodeFacts } from '../../src/failure/types.js';
+import { atEnd } from '../support/cleanup.js';
+import { eventually } from '../support/eventually.js';
+import { killLeftovers } from '../support/leftovers.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const hasGit = spawnSync('git', ['--version']).status === 0;
@@ -100,11 +104,31 @@ test('the interpreter, and its version if it is Python', async (t) => {
 
 test('what git does not say in time is not known at all: half of it would look like an edit', async (t) => {
   const dir = tempDir(t);
+  atEnd(t, () => killLeftovers('NONE=none', dir));
   writeFileSync(path.join(dir, 'train.py'), 'x = 1\n');
   writeFileSync(path.join(dir, 'git'), '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
   const env = { PATH: `${dir}:${process.env['PATH'] ?? ''}` };
+  // as on a dead mount: SIGKILL does not end it
+  const { mock } = t.mock.method(ChildProcess.prototype, 'kill', () => true);
   assert.equal(await codeFacts({ cwd: dir, argv: ['sh', 'train.py'], env }), undefined);
+  assert.ok(mock.callCount() > 0);
+  mock.restore();
   // and no git is as good as no repository
   const without = await codeFacts({ cwd: dir, argv: ['/bin/sh', 'train.py'], env: { PATH: '/nowhere' } });
   assert.match(without?.diff ?? '', /^xxh3-64:/);
+});
+
+test('a disk that does not answer is given up, and not asked again until it does', async (t) => {
+  const dir = tempDir(t);
+  writeFileSync(path.join(dir, 'train.py'), 'x = 1\n');
+  const ask = (limitMs?: number): Promise<CodeFacts | undefined> =>
+    codeFacts({ cwd: dir, argv: ['/bin/sh', 'train.py'], env: { PATH: '/nowhere' } }, limitMs);
+  let fail: (error: Error) => void = () => assert.fail('not asked');
+  const answer = new Promise<never>((_, reject) => (fail = reject));
+  const { mock } = t.mock.method(fs, 'stat', () => answer);
+  assert.equal(await ask(50), undefined);
+  mock.restore();
+  assert.equal(await ask(), undefined, 'not asked');
+  fail(Object.assign(new Error('stale'), { code: 'ESTALE' }));
+  await eventually(async () => (await ask())?.diff !== undefined, 'an answer');
 });

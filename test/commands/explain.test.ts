@@ -9,6 +9,7 @@ import { digestLog, type LogDigest } from '../../src/commands/explain-read.js';
 import { searchFor } from '../../src/commands/explain-search.js';
 import { classify } from '../../src/failure/classify.js';
 import { signatures } from '../../src/failure/signatures.js';
+import { describeExplanation } from '../../src/report/report-explanation.js';
 import type { Exit } from '../../src/failure/types.js';
 import { root } from '../support/root.js';
 
@@ -137,12 +138,40 @@ describe('a log of any length', () => {
       const kept = found.places.reduce((sum, { text }) => sum + text.length, 0);
       assert.ok(looked.lines <= 500 * 10, `${looked.lines} lines looked at`);
       assert.ok(
-        found.places.length <= 60 && kept <= 60 * 49 * 1024,
+        found.places.length <= 120 && kept <= 120 * 49 * 1024,
         `${found.places.length} places of ${kept} bytes`,
       );
       assert.equal(found.lines, worst.endsWith('\n') ? log.length / worst.length : 1);
       explain([found], undefined);
     });
+});
+
+/** Nothing of it is a failure, but all of it holds the words of one. */
+const noise = (lines: number): string =>
+  Array.from({ length: lines }, (_, i) => `step ${i}: Killed by nobody, no Segmentation fault\n`).join('');
+/** Handled, and said again and again. */
+const handled = (lines: number): string =>
+  'slurmstepd: error: Detected 1 oom_kill event in StepId=1.0.\n'.repeat(lines);
+
+describe('a traceback in the middle of a noisy log', () => {
+  for (const [name, around] of Object.entries({ noise, handled })) {
+    test(`is found among ${name}, and what was passed over is said`, async () => {
+      const log = around(70_000) + traceback('ValueError: the real one') + around(70_000);
+      const found = await digest(log, 'x', MiB);
+      const told = explain([found], undefined);
+      const all = [...(told.cause ? [told.cause] : []), ...told.before];
+      const real = all.find(({ cause }) => cause.includes('the real one'));
+      assert.deepEqual(real?.evidence[0], { text: 'ValueError: the real one', file: 'x', line: 70_004 });
+      assert.ok(found.passedOver > 0);
+    });
+  }
+
+  test('where nothing is found, it is said that not all was read', async () => {
+    const words = async (log: string): Promise<string> =>
+      describeExplanation(explain([await digest(log, 'x', MiB)], undefined));
+    assert.match(await words(noise(70_000)), /^no failure found, but not everything/);
+    assert.match(await words(quiet(70_000)), /^no failure found\n/);
+  });
 });
 
 describe('what a log tells', () => {
@@ -206,6 +235,24 @@ describe('what a log tells', () => {
     assert.ok((unknown.cause?.confidence ?? 1) < 0.75);
     const known = await explained(log, { type: 'code', code: 1 });
     assert.deepEqual([known.linesAfter, known.cause?.confidence], [null, 0.95]);
+  });
+
+  test('a labelled traceback is read to its end, not to that of another task', async () => {
+    const labelled = `1: ${traceback('ValueError: of task 1').trimEnd().replaceAll('\n', '\n0: DataError: of task 0\n1: ')}\n`;
+    const { cause } = await explained(quiet(5000) + labelled + quiet(5000).replaceAll(/^/gm, '0: '));
+    assert.match(cause?.cause ?? '', /: ValueError: of task 1 \(train\.py line 88, in step\)$/);
+    assert.deepEqual(cause?.evidence[0]?.line, 5007);
+  });
+
+  test('numbers before a colon are no labels where no traceback has them', async () => {
+    const { cause } = await explained(`${quiet(5)}Traceback (most recent call last):
+  File "/home/me/train.py", line 3, in step
+    table = {
+    1: "a",
+12: loss 0.5
+KeyError: 7
+`);
+    assert.match(cause?.cause ?? '', /: KeyError: 7 \(train\.py line 3, in step\)$/);
   });
 
   test('what a shell says of the end counts as the exit status', async () => {

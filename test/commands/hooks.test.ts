@@ -69,6 +69,16 @@ test('a hook gets the context on stdin and in its environment, without secrets',
   assert.match(readFileSync(path.join(runDir, 'hooks.log'), 'utf8'), /beforeRollback: exit 0 .*\ntold\n$/);
 });
 
+test('what a training wrote does not keep a hook from being called', async (t) => {
+  const { hooks, notices, runDir } = hooksOf(t, {
+    onFailure: 'printf %s "$TRAINGUARD_FAILURE_REASON" > reason',
+  });
+  const reason = `bad byte \0 in header ${'x'.repeat(1024 * 1024)}`;
+  await hooks.run('onFailure', { attempt: 2, failure: { ...failure, reason } }, never);
+  assert.deepEqual(notices, []);
+  assert.match(readFileSync(path.join(runDir, 'reason'), 'utf8'), /^bad byte \\0 in header x+$/);
+});
+
 test('what is not known is not in the environment', async (t) => {
   const { hooks, runDir } = hooksOf(t, { onComplete: 'env > env' });
   await hooks.run('onComplete', { attempt: 0 }, never);

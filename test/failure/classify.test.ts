@@ -227,3 +227,26 @@ test('real Python, asked here and now', () => {
 function find(pattern: string, line: string): boolean {
   return new RegExp(pattern).test(line);
 }
+
+describe('an interrupt beside a status of the program’s own', () => {
+  const interrupt = traceback('KeyboardInterrupt');
+
+  test('of a helper, at the end of a program that failed: why that failed counts', () => {
+    const log = traceback('ConnectionResetError: [Errno 104] Connection reset by peer') + interrupt;
+    assert.equal(classify(autopsy(code(1), log)).kind, 'network');
+  });
+
+  test('alone it is one', () => {
+    assert.equal(classify(autopsy(code(1), interrupt)).kind, 'stopped');
+    assert.equal(
+      classify(autopsy(signal('SIGINT', 2), traceback('ValueError: handled') + interrupt)).kind,
+      'stopped',
+    );
+  });
+});
+
+test('words about a preempted pod are a cause only of a death from outside', () => {
+  const words = 'pod was preempted on peer 3, reconnecting\n';
+  assert.equal(classify(autopsy(code(1), words)).kind, 'unknown');
+  assert.equal(classify(autopsy(signal('SIGTERM', 15), words)).kind, 'preempted');
+});

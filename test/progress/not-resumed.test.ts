@@ -45,3 +45,9 @@ describe('an attempt that was to resume and began anew', () => {
     });
   }
 });
+
+it('who begins where the name says went on from it, whatever heartbeat its late notice bears', () => {
+  const from = { id: 'step-20.pt', step: 45, number: 20 };
+  assert.equal(notResumed(after({ step: 21 }), from, known), undefined);
+  assert.equal(notResumed(after({ step: 1 }), from, known)?.kind, 'not-resumed');
+});

@@ -220,3 +220,21 @@ for (const unit of [
     assert.ok(ms < 1000, `${ms} ms`);
   });
 } // prettier-ignore
+
+test('a line about an epoch among those of steps does not end the progress', () => {
+  const steps = (first: number): string[] => [0, 1, 2].map((n) => `step ${first + n} loss 0.4`);
+  for (const line of [
+    'Epoch 1 finished in 80.1 min',
+    'Saving model after epoch 1 to out/',
+    'Adjusting learning rate (epoch 1)',
+  ]) {
+    for (const next of [4, 1]) {
+      const before = after([...steps(1), line]);
+      const later = after([...steps(1), line, ...steps(next)]);
+      assert.ok(
+        (later.lastProgressMono ?? 0) > (before.lastProgressMono ?? 0),
+        `${line}, then step ${next}: no progress any more`,
+      );
+    }
+  }
+});

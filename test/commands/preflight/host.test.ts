@@ -138,6 +138,10 @@ describe('port', () => {
     ['any that is free', ['torchrun', '--rdzv_endpoint', 'localhost:0'], {}, '', undefined],
     ['the log of torch', ['torchrun', 'x.py'], {}, torch, { port: 29500, from: 'the port in its log', ours: false }],
     ['the log of an older torch', ['torchrun', 'x.py'], {}, eaddrinuse, { port: 29500, from: 'the port in its log', ours: false }],
+    ['a log line of a source', ['torchrun', 'x.py'], {}, `[W1122 09:14:03.123456789 socket.cpp:1019] [c10d] ${torch}`, { port: 29500, from: 'the port in its log', ours: false }],
+    ['an address of Python', ['python'], {}, "bind on address ('0.0.0.0', 8265): address already in use (serve.py:1240)", { port: 8265, from: 'the port in its log', ours: false }],
+    ['a host', ['python'], {}, 'run.py:1240: 127.0.0.1:29515: Address already in use', { port: 29515, from: 'the port in its log', ours: false }],
+    ['a line of a script', ['python'], {}, 'OSError: [Errno 98] Address already in use (train.py:1240)', undefined],
     ['nowhere', ['python'], {}, 'OSError: [Errno 98] Address already in use', undefined],
   ]; // prettier-ignore
   for (const [name, argv, env, text, expected] of cases) {
@@ -163,6 +167,15 @@ describe('port', () => {
 });
 
 describe("the user's own checks", () => {
+  test('one that can never be called is said once, and not waited for', async (t) => {
+    const check = { argv: ['true', 'x'.repeat(4 * 1024 * 1024)], timeoutMs: 30_000 } as const;
+    const { ask, notices } = scene(t, { checks: [check] });
+    assert.deepEqual(await ask('exception'), ready);
+    assert.deepEqual(await ask('exception', 20_000), ready);
+    assert.equal(notices.length, 1);
+    assert.match(notices[0] ?? '', /^the preflight check "true x+" counts as passed, .*E2BIG/);
+  });
+
   test('one that fails is asked again, ever more seldom, until it passes', async (t) => {
     const { ask, dir } = scene(t, {
       checks: ['echo x >> calls; test -e go || { echo node 3 is draining; exit 1; }'],
