@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { realpathSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { resolveCommand } from '../engines/local/resolve-command.js';
@@ -17,24 +16,44 @@ export interface CodeQuestion {
 /** What git and an interpreter get to answer, ms, and what a difference may have before it is too much to digest, bytes. */
 const patienceMs = 2000;
 const mostBytes = 16 * 1024 * 1024;
+/** How long the end of what got SIGKILL is waited for, ms: on a mount that is dead it never comes. */
+const leaveMs = 500;
+
+/** Looks that have not come to an end. Each holds threads of the pool by which the journal is written, too. */
+let stuck = 0;
 
 /**
- * What an attempt that starts now is run from. Changes nothing, takes a few seconds at most and never rejects.
- * undefined: not known, as where git took too long; half of the truth would look like an edit.
+ * What an attempt that starts now is run from. Changes nothing and never rejects.
+ * undefined: not known, as where git or the disk took too long; half of the truth would look like an edit.
+ * @param limitMs what it takes at most
  */
-export async function codeFacts(question: CodeQuestion): Promise<CodeFacts | undefined> {
-  const script = scriptOf(question);
+export async function codeFacts(question: CodeQuestion, limitMs = 4000): Promise<CodeFacts | undefined> {
+  if (stuck > 0) return undefined;
+  const looking = look(question);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, limitMs, 'late')));
+  const found = await Promise.race([looking, late]).finally(() => clearTimeout(timer));
+  if (found !== 'late') return found;
+  stuck++;
+  const freed = (): void => void stuck--;
+  looking.then(freed, freed);
+  return undefined;
+}
+
+async function look(question: CodeQuestion): Promise<CodeFacts | undefined> {
+  const script = await scriptOf(question);
   const [source, interpreter] = await Promise.all([sourceOf(question, script), interpreterOf(question)]);
   return source && { ...source, ...(interpreter !== undefined && { interpreter }) };
 }
 
 /** The first file among a command's words that looks like a script; `-m package.train` is one too. */
-function scriptOf({ argv, cwd }: CodeQuestion): string | undefined {
-  return argv
+async function scriptOf({ argv, cwd }: CodeQuestion): Promise<string | undefined> {
+  const files = argv
     .map((word, i) => (argv[i - 1] === '-m' ? `${word.replaceAll('.', '/')}.py` : word))
     .filter((word) => /\.(?:py|sh)$/.test(word))
-    .map((word) => path.resolve(cwd, word))
-    .find(isFile);
+    .map((word) => path.resolve(cwd, word));
+  for (const file of files) if ((await orNothing(fs.stat(file)))?.isFile()) return file;
+  return undefined;
 }
 
 /**
@@ -45,7 +64,7 @@ async function sourceOf(
   { cwd, env }: CodeQuestion,
   script: string | undefined,
 ): Promise<Pick<CodeFacts, 'head' | 'diff'> | undefined> {
-  const file = script === undefined ? undefined : realpathSync(script);
+  const file = script === undefined ? undefined : await orNothing(fs.realpath(script));
   const git = (...args: string[]): Promise<Answer> =>
     ask('git', ['-C', file === undefined ? cwd : path.dirname(file), ...unconfigured, ...args], {
       ...{ cwd, env: gitEnv(env) },
@@ -99,12 +118,8 @@ function digestOf(parts: readonly (Buffer | undefined)[]): string {
 }
 
 async function contentOf(file: string): Promise<Buffer | undefined> {
-  try {
-    return (await fs.stat(file)).size <= mostBytes ? await fs.readFile(file) : undefined;
-  } catch (error) {
-    if (errorCode(error) === undefined) throw error;
-    return undefined; // removed meanwhile, or not for us to read
-  }
+  const found = await orNothing(fs.stat(file));
+  return found && found.size <= mostBytes ? orNothing(fs.readFile(file)) : undefined;
 }
 
 /** `/usr/bin/python3.11 (Python 3.11.2)`: the command's program, and if it is Python what version it says it is. */
@@ -112,8 +127,10 @@ async function interpreterOf({ argv, cwd, env }: CodeQuestion): Promise<string |
   const found = resolveCommand(argv[0], env, cwd);
   if (!found.ok) return undefined;
   const program = found.value;
-  if (!/^(?:python|pypy)[\d.]*$/.test(path.basename(program)) || !isFile(program)) return program;
-  const version = await versionOf(program, cwd, env);
+  if (!/^(?:python|pypy)[\d.]*$/.test(path.basename(program))) return program;
+  const file = await orNothing(fs.stat(program));
+  if (!file?.isFile()) return program;
+  const version = await versionOf(program, file.mtimeMs, { cwd, env });
   return version === undefined ? undefined : `${program} (${version})`;
 }
 
@@ -122,10 +139,10 @@ const versions = new Map<string, string>();
 
 async function versionOf(
   program: string,
-  cwd: string,
-  env: CodeQuestion['env'],
+  mtimeMs: number,
+  { cwd, env }: Pick<CodeQuestion, 'cwd' | 'env'>,
 ): Promise<string | undefined> {
-  const key = `${program}\n${cwd}\n${statSync(program).mtimeMs}`;
+  const key = `${program}\n${cwd}\n${mtimeMs}`;
   const known = versions.get(key);
   if (known !== undefined) return known;
   const answer = await ask(program, ['--version'], { cwd, env });
@@ -145,18 +162,25 @@ function ask(
   const bounds = { timeout: patienceMs, killSignal: 'SIGKILL', maxBuffer: mostBytes } as const;
   return new Promise((resolve) => {
     const child = execFile(program, args, { ...bounds, cwd, env, encoding: 'buffer' }, (error, text) => {
+      clearTimeout(timer);
       if (!error) resolve({ type: 'said', text });
       else resolve({ type: typeof error.code === 'number' || error.code === 'ENOENT' ? 'failed' : 'none' });
     });
+    const timer = setTimeout(() => {
+      for (const stream of child.stdio) stream?.destroy();
+      child.unref();
+      resolve({ type: 'none' });
+    }, patienceMs + leaveMs);
     child.stdin?.end();
   });
 }
 
-const isFile = (file: string): boolean => {
+/** undefined: not there, removed meanwhile, or not for us to read. */
+async function orNothing<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    return statSync(file).isFile();
+    return await asked;
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
-    return false;
+    return undefined;
   }
-};
+}

@@ -33,8 +33,9 @@ export function failureFinder(): Finder {
   // one that names nothing certain is only looked for at the log's end
   const literals = patterns.flatMap((pattern) => literalsOf(pattern, leastLiteral) ?? []);
   return {
-    search: searchFor([header, ...literals]),
-    matters: (line) => line.includes(header) || patterns.some((pattern) => pattern.test(line)),
+    header,
+    search: searchFor(literals),
+    matters: (line) => patterns.some((pattern) => pattern.test(line)),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { LogTail } from '../failure/types.js';
+import { Kept } from './explain-kept.js';
 import type { Search } from './explain-search.js';
 
 /** Some lines of a log. */
@@ -17,14 +18,17 @@ export interface LogDigest {
   readonly lines: number;
   /** The last 1 MiB of it. */
   readonly tail: Passage;
-  /** Places that look like failures, in order: the first ones and the last ones. */
+  /** Places that look like failures, in order: the first ones and the last ones, tracebacks apart from all else. */
   readonly places: readonly Place[];
-  /** So many places between those were not read closely. */
+  /** So many places between those, or stretches full of what looks like one, were not read closely. */
   readonly passedOver: number;
 }
 
-/** How the places are found: by strings first, then line by line. */
+/** How the places are found. */
 export interface Finder {
+  /** What a traceback begins with. Each is found, however much beside it looks like a failure. */
+  readonly header: string;
+  /** Anything else: by strings first, then line by line. */
   readonly search: Search;
   /** Whether a line that holds one of the strings is worth reading around. */
   matters(line: string): boolean;
@@ -58,9 +62,11 @@ export async function digestLog(
   finder: Finder,
 ): Promise<LogDigest> {
   const bytes = Buffer.allocUnsafe(tailBytes + chunkBytes);
-  const first: Place[] = [];
-  let last: Place[] = [];
-  let passedOver = 0;
+  const header = Buffer.from(finder.header);
+  const tracebacks = new Kept<Place>(mostKept);
+  const others = new Kept<Place>(mostKept);
+  /** Stretches in which there were too many to look at each. */
+  let stretches = 0;
   let length = 0;
   let total = 0;
   let scanned = 0;
@@ -71,14 +77,6 @@ export async function digestLog(
     lines += countNewlines(bytes, countedTo, at);
     countedTo = at;
     return lines + 1;
-  };
-  const keep = (place: Place): void => {
-    if (first.length < mostKept) first.push(place);
-    else last.push(place);
-    if (last.length > mostKept) {
-      last = last.slice(1);
-      passedOver++;
-    }
   };
 
   for (let over = false; !over;) {
@@ -103,38 +101,63 @@ export async function digestLog(
   const from = start === length ? cut : start;
   const ended = length === 0 || bytes[length - 1] === newline;
   return {
-    ...{ source, bytes: total, lines: ended ? all - 1 : all, passedOver },
+    ...{ source, bytes: total, lines: ended ? all - 1 : all },
+    passedOver: tracebacks.passedOver + others.passedOver + stretches,
     tail: {
       ...{ source, text: bytes.toString('utf8', from, length) },
       firstLine: all - countNewlines(bytes, from, length),
     },
-    places: [...first, ...last],
+    places: [...tracebacks.all, ...others.all].toSorted((a, b) => lineOf(a) - lineOf(b)),
   };
 
   function scan(to: number): void {
     const have = bytes.subarray(0, length);
-    let looks = 0;
-    let found = 0;
-    for (; scanned < to && looks < mostLooks && found < mostFound; looks++) {
-      const hit = finder.search.find(have, scanned, to);
-      if (hit === -1) break;
-      const begin = startOfLine(have, hit);
-      const end = endOfLine(have, hit);
-      scanned = end + 1;
-      const near = lineBytes / 2;
-      if (!finder.matters(have.toString('utf8', Math.max(begin, hit - near), Math.min(end, hit + near))))
-        continue;
-      found++;
-      const from = linesBack(have, begin, Math.max(0, hit - beforeBytes));
-      const until = linesOn(have, end, Math.min(length, hit + afterBytes));
-      const number = lineAt(Math.max(countedTo, begin));
-      const before = countNewlines(have, from, begin);
-      const text = have.toString('utf8', from, until);
-      keep({ source, text, firstLine: number - before, at: before });
-    }
+    const found = [
+      ...tracebacks.choose(headersIn(have, to)).map((hit) => ({ hit, kept: tracebacks })),
+      ...others.choose(signsIn(have, to)).map((hit) => ({ hit, kept: others })),
+    ];
+    // lines are counted onwards
+    for (const { hit, kept } of found.toSorted((a, b) => a.hit - b.hit)) kept.add(placeAt(have, hit));
     scanned = Math.max(scanned, to);
   }
+
+  function headersIn(have: Buffer, to: number): number[] {
+    const within = have.subarray(0, Math.max(0, to + header.length - 1));
+    const hits: number[] = [];
+    for (let at = within.indexOf(header, scanned); at !== -1; at = within.indexOf(header, at + header.length))
+      hits.push(at);
+    return hits;
+  }
+
+  function signsIn(have: Buffer, to: number): number[] {
+    const hits: number[] = [];
+    let at = scanned;
+    for (let looks = 0; ; looks++) {
+      const hit = finder.search.find(have, at, to);
+      if (hit === -1) return hits;
+      if (looks === mostLooks || hits.length === mostFound) break;
+      const end = endOfLine(have, hit);
+      at = end + 1;
+      const near = lineBytes / 2;
+      const begin = Math.max(startOfLine(have, hit), hit - near);
+      if (finder.matters(have.toString('utf8', begin, Math.min(end, hit + near)))) hits.push(hit);
+    }
+    stretches++;
+    return hits;
+  }
+
+  function placeAt(have: Buffer, hit: number): Place {
+    const begin = startOfLine(have, hit);
+    const end = endOfLine(have, hit);
+    const from = linesBack(have, begin, Math.max(0, hit - beforeBytes));
+    const until = linesOn(have, end, Math.min(length, hit + afterBytes));
+    const number = lineAt(Math.max(countedTo, begin));
+    const at = countNewlines(have, from, begin);
+    return { source, text: have.toString('utf8', from, until), firstLine: number - at, at };
+  }
 }
+
+const lineOf = ({ firstLine, at }: Place): number => firstLine + at;
 
 /** Where the line that holds this place begins, as far as it is there. */
 const startOfLine = (bytes: Buffer, at: number): number =>

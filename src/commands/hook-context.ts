@@ -29,6 +29,9 @@ export function hookInput(hook: string, facts: RunFacts, at: number, context: Pa
   return `${JSON.stringify(value, mask)}\n`;
 }
 
+/** The most a variable holds, characters: the kernel takes 128 KiB in bytes, and all of them together count, too. */
+const mostChars = 16 * 1024;
+
 /** The same in short for the environment, which is otherwise the user's own. */
 export function hookEnv(
   user: Variables,
@@ -50,7 +53,10 @@ export function hookEnv(
     TRAINGUARD_CHECKPOINT: rollback?.target ?? failure?.rolledBackTo?.id,
     TRAINGUARD_REASON: reason === undefined ? undefined : maskText(reason),
   };
-  for (const [name, value] of Object.entries(words)) if (value !== undefined) env[name] = String(value);
+  for (const [name, value] of Object.entries(words)) {
+    // what a training wrote may hold a NUL, which no environment can
+    if (value !== undefined) env[name] = String(value).replaceAll('\0', '\\0').slice(0, mostChars);
+  }
   return env;
 }
 

@@ -82,17 +82,21 @@ function permanentWords({ loading, kind }: FailureRecord, { codeChanged }: Ledge
   return `no attempt has got past this failure of ${kind}: a retry would end the same way`;
 }
 
+const steplessFactor = 3;
+
 /** The same exception at the same step, again and again: a bug, not bad luck. */
 function repeats(policy: Policy, ledger: Ledger, failure: FailureRecord): Verdict | undefined {
   const limit = failure.kind === 'gpu-memory' ? 2 : policy.stopOnRepeat;
   const { repeat } = ledger;
   if (failure.ruled !== undefined) return undefined;
-  if (limit === undefined || repeat?.step === undefined || repeat.count < limit) return undefined;
+  if (limit === undefined || !repeat) return undefined;
+  // where no step tells that it is the same place, more of them must
+  if (repeat.count < (repeat.step === undefined ? steplessFactor * limit : limit)) return undefined;
   // a fault of native code repeats like an exception does; who is killed from outside has no fingerprint
   // memory that ran out at one place again and again is asked for there, not taken by others
   if (!['exception', 'gpu-memory', 'host-memory', 'killed'].includes(failure.kind)) return undefined;
   return giveUp(
-    `the same failure at step ${formatCount(repeat.step)} ${repeat.count} times: it is deterministic, a restart does not cure it`,
+    `the same failure ${repeat.step === undefined ? 'within minutes of each start' : `at step ${formatCount(repeat.step)}`} ${repeat.count} times: it is deterministic, a restart does not cure it`,
   );
 }
 

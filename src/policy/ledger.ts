@@ -4,6 +4,9 @@ import type { ProgressSummary } from './event.js';
 import type { FailureRecord, Ledger, Poisoned } from './state.js';
 import { learn } from './timing.js';
 
+/** An attempt that lives shorter has hardly trained, ms. */
+const shortLifeMs = 10 * 60_000;
+
 /** Kept in the state; the journal has all. */
 const failuresKept = 50;
 
@@ -56,9 +59,19 @@ export function noteCheckpoints(ledger: Ledger, checkpoints: readonly Checkpoint
   const known: Ledger = { ...rest, everVerified: true };
   if (!isFurther(newest, ledger.furthest)) return known;
   const refilled = refill({ ...known, furthest: newest });
-  // what is measured for the first time is no proof yet of what was gone back past
-  return ledger.furthest || !ledger.deeper ? refilled : { ...refilled, deeper: ledger.deeper };
+  const { deeper, repeat, furthest } = ledger;
+  return {
+    ...refilled,
+    // what is measured for the first time is no proof yet of what was gone back past
+    ...(!furthest && deeper && { deeper }),
+    // a newer file of unknown step may be the same training begun anew
+    ...(furthest && repeat?.step === undefined && repeat && isNewerOnly(newest, furthest) && { repeat }),
+  };
 }
+
+/** Whether nothing but its time says that the first lies further than the second. */
+const isNewerOnly = (a: CheckpointFact, b: CheckpointFact): boolean =>
+  (a.number === undefined || b.number === undefined) && (a.step === undefined || b.step === undefined);
 
 /** Proven progress: the row of failures is over, and so are its backoff, its outage and its repeats. */
 function refill(ledger: Ledger): Ledger {
@@ -76,9 +89,11 @@ function refill(ledger: Ledger): Ledger {
 /** Adds a failure, and counts how often the same one happened at the same step without getting further. */
 export function noteFailure(ledger: Ledger, failure: FailureRecord, now: Instant): Ledger {
   const { outageSince, repeat: last, ...rest } = ledger;
+  // without a step only a life of minutes tells a loop from a training that goes on
+  const comparable = failure.step !== undefined || (failure.lastedMs ?? Infinity) < shortLifeMs;
   const same =
     failure.fingerprint !== undefined &&
-    failure.step !== undefined &&
+    comparable &&
     last?.fingerprint === failure.fingerprint &&
     last.step === failure.step;
   const repeat =

@@ -45,7 +45,7 @@ export interface Explanation {
     readonly file: string;
     readonly bytes: number;
     readonly lines: number;
-    /** Places that look like failures and were not read closely, as there are too many. */
+    /** Places that look like failures, or stretches full of them, that were not read closely: there are too many. */
     readonly passedOver: number;
   }[];
 }
@@ -67,7 +67,9 @@ export function describeExplanation(explanation: Explanation): string {
     lines.push(
       exit.by === 'given' && isSuccess(exit.exit)
         ? 'no failure: it ended with exit status 0'
-        : 'no failure found',
+        : logs.some(({ passedOver }) => passedOver > 0)
+          ? 'no failure found, but not everything that looks like one was read closely'
+          : 'no failure found',
     );
   }
   const [began] = before;
@@ -77,7 +79,7 @@ export function describeExplanation(explanation: Explanation): string {
   }
   lines.push('');
   for (const { file, bytes, lines: count, passedOver } of logs) {
-    const over = passedOver === 0 ? '' : `; ${plural(passedOver, 'place')} in its middle not read closely`;
+    const over = passedOver === 0 ? '' : `; ${plural(passedOver, 'place')} in it not read closely`;
     lines.push(`read ${file}: ${plural(count, 'line')}, ${formatBytes(bytes)}${over}`);
   }
   if (exit.by === 'assumed' && cause)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { backoffMs } from '../../src/policy/backoff.js';
-import { code, exception, failure, killedBy, saved, stepless, steps } from './kit.js';
+import { code, exception, failure, killedBy, saved, stepless, steps, savedWithoutStep } from './kit.js';
 import { simulate, type Simulation } from './simulation.js';
 
 const minute = 60_000;
@@ -345,6 +345,21 @@ describe('stop on repeat', () => {
     failure: failure('killed'),
     summary: steps(1, 10),
   }));
+
+  it('without steps: after nine short lives, however new the file is that each of them wrote', () => {
+    const lives = (ms: number): number => {
+      const sim = simulate();
+      sim.start();
+      let count = 0;
+      for (; count < 30 && sim.state.name === 'running'; count++) {
+        sim.pass(ms);
+        sim.folder = [savedWithoutStep('last.ckpt', 1_000_000 + count)];
+        sim.exit({ failure: exception('same'), summary: steps() });
+      }
+      return count;
+    };
+    assert.deepEqual([lives(60_000), lives(3_600_000)], [9, 30]);
+  });
 
   it('memory that runs out at one step again and again is no outage', () => {
     const sim = simulate({ maxRetries: 10 });

@@ -44,7 +44,7 @@ export function createPreflight({
     checkpointDirs: checkpointDirs(),
   });
   const gpus = createGpuCheck({ cwd: facts.cwd, env }, notice);
-  const userChecks = createUserChecks(checks, facts);
+  const userChecks = createUserChecks(checks, facts, notice);
   const patience = createPatience(notice);
   let lastWaitedMs = Infinity;
   let said: { readonly lack: Lack; readonly waitedMs: number } | undefined;

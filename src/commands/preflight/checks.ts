@@ -29,21 +29,35 @@ const closeMs = 3000;
 const slow: Verdict = { lack: { about: 'slow check', words: 'the preflight checks to end' } };
 
 /** Calls config `preflight` (docs/hooks.md), one after the other, up to the first that does not pass. */
-export function createUserChecks(commands: readonly UserCommand[], facts: RunFacts): UserChecks {
+export function createUserChecks(
+  commands: readonly UserCommand[],
+  facts: RunFacts,
+  notice: (text: string) => void,
+): UserChecks {
   const log = openChildrenLog(path.join(facts.runDir, 'preflight.log'));
+  const neverCalled = new Set<UserCommand>();
   let underWay: Promise<Verdict> | undefined;
   let last: { readonly waitedMs: number; readonly verdict: Verdict; readonly again: number } | undefined;
 
   async function callAll({ failure, signal }: HostQuestion): Promise<Verdict> {
     const context = failure ? { attempt: failure.attempt, failure } : {};
-    for (const { argv, timeoutMs } of commands) {
+    for (const command of commands) {
+      const { argv, timeoutMs } = command;
       const end = await runChild({
         ...{ argv, timeoutMs, signal, cwd: facts.cwd },
         env: hookEnv(process.env, 'preflight', facts, context),
         input: hookInput('preflight', facts, Date.now(), context),
       });
       log.add('preflight', argv, end);
-      const verdict = judge(maskArgv(argv).join(' ').slice(0, 80), end);
+      const name = maskArgv(argv).join(' ').slice(0, 80);
+      if (isUncallable(end)) {
+        if (!neverCalled.has(command)) {
+          notice(`the preflight check "${name}" counts as passed, since no waiting helps: ${endWords(end)}`);
+        }
+        neverCalled.add(command);
+        continue;
+      }
+      const verdict = judge(name, end);
       if (verdict) return verdict;
     }
     return undefined;
@@ -72,6 +86,10 @@ export function createUserChecks(commands: readonly UserCommand[], facts: RunFac
     },
   };
 }
+
+/** The system does not take its words: too many of them, or one that is none. */
+const isUncallable = (end: ChildEnd): boolean =>
+  end.type === 'not-started' && (end.code === 'E2BIG' || end.code === 'ERR_INVALID_ARG_VALUE');
 
 /** Exit 0 passes, 125 means that no waiting helps; everything else may be better later. */
 function judge(name: string, end: ChildEnd): Verdict {

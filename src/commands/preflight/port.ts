@@ -42,13 +42,17 @@ export function meetingPort(
     };
   }
   const texts = [failure.reason, ...failure.evidence.map(({ text }) => text)];
-  for (const text of texts) {
-    // torch: "… to bind to [::]:29500 (errno: 98 …)", "port: 29500, useIpv6: 0"
-    const found = /(?:\bport:? |[\w\]]:)(\d{4,5})\b/i.exec(text)?.[1];
-    if (isPort(found)) return { port: Number(found), from: 'the port in its log', ours: false };
-  }
-  return undefined;
+  const found = portForms.flatMap((form) => texts.map((text) => form.exec(text)?.[1])).find(isPort);
+  return found === undefined ? undefined : { port: Number(found), from: 'the port in its log', ours: false };
 }
+
+/** How a log names a port, the surest first. */
+const portForms: readonly RegExp[] = [
+  /\]:(\d{2,5})\b/, // torch: "… failed to bind to [::]:29500 (errno: 98 …)"
+  /\bport:? (\d{2,5})\b/i, // "port: 29500, useIpv6: 0"
+  /\('[^']*', (\d{2,5})\)/, // Python: "address ('0.0.0.0', 8265)"
+  /(?<!\.[a-z]\w{0,3})(?<=\w):(\d{4,5})\b/i, // "localhost:29500", but not "train.py:1240"
+];
 
 /** The flags of torchrun, deepspeed and accelerate that name it. */
 const portFlag = /^--(?:master[_-]port|main[_-]process[_-]port|rdzv[_-]endpoint)$/;
