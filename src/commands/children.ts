@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { maskText } from '../util/mask.js';
 import { errorCode, errorText } from '../util/os/durable.js';
 
 /** One call of a command of the user's: a hook, a preflight check, a notifier, nvidia-smi. */
@@ -137,14 +138,14 @@ function howWords(end: ChildEnd): string {
   }
 }
 
-/** The last line with something in it, at most 200 characters; undefined: it said nothing. */
+/** The last line with something in it, at most 200 characters, secrets masked; undefined: it said nothing. */
 export function lastWords({ output }: ChildEnd): string | undefined {
   const line = output
     .trimEnd()
     .split(/[\r\n]/)
     .at(-1)
     ?.trim();
-  return line === undefined || line === '' ? undefined : line.slice(0, 200);
+  return line === undefined || line === '' ? undefined : maskText(line).slice(0, 200);
 }
 
 function start(call: ChildCall): ChildProcess | Extract<HowEnded, { type: 'not-started' }> {

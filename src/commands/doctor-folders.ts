@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { readRate } from '../checkpoints/settle.js';
 import { probe } from '../checkpoints/vault.js';
 import type { FolderFacts } from '../report/doctor-folders.js';
-import { errorCode, errorText, files, writeFileAtomic } from '../util/os/durable.js';
+import { writeFileAtomic } from '../util/os/durable.js';
 import { missingAncestor } from '../util/os/empty-dirs.js';
 import { acquireLock } from '../util/os/lock.js';
 import { readProcText } from '../util/os/proc.js';
+import { inScratch, whyOf } from './doctor-scratch.js';
 import { ask } from './doctor-tools.js';
 
 /** The folder itself, or the nearest one above it that is there. */
@@ -49,39 +49,6 @@ async function roomIn(dir: string): Promise<Room> {
   } catch (error) {
     return { fileSystem: { name: 'a lost mount', kind: 'local' }, freeBytes: 0, problem: whyOf(error) };
   }
-}
-
-type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string };
-
-/** Does something in a new folder below `parent`, which is removed again. */
-export async function inScratch<T>(parent: string, work: (scratch: string) => Promise<T>): Promise<Tried<T>> {
-  const scratch = path.join(parent, `.trainguard-doctor-${process.pid}-${randomBytes(4).toString('hex')}`);
-  try {
-    await files.mkdir(scratch, { mode: 0o700 });
-    try {
-      return { ok: true, value: await work(scratch) };
-    } finally {
-      await files.rm(scratch, { recursive: true, force: true, maxRetries: 3 });
-    }
-  } catch (error) {
-    return { ok: false, why: whyOf(error) };
-  }
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  EACCES: 'no permission',
-  EPERM: 'no permission',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'no space is left',
-  EDQUOT: 'the quota is used up',
-  ENOTDIR: 'a file is in its place',
-  EXDEV: 'it is on another file system',
-};
-
-function whyOf(error: unknown): string {
-  const code = errorCode(error);
-  if (code === undefined) throw error;
-  return reasons[code] ?? errorText(error);
 }
 
 /** Why a rename from a folder does not reach where its vault would lie; undefined: it does. */

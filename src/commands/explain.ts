@@ -62,7 +62,8 @@ async function readLog(name: string, finder: Finder): Promise<Result<LogDigest>>
     const handle = await fs.open(name, 'r');
     try {
       const read: Read = async (into) => (await handle.read(into, 0, into.length, null)).bytesRead;
-      return ok(await digestLog(source, checked(read), finder));
+      const isDevice = (await handle.stat()).isCharacterDevice();
+      return ok(await digestLog(source, checked(read, isDevice), finder));
     } finally {
       await handle.close();
     }
@@ -88,12 +89,15 @@ function readStdin(): Read {
   };
 }
 
-/** Looks at what comes first. */
-function checked(read: Read): Read {
+/**
+ * Looks at what comes first.
+ * @param isDevice of a file that begins with zeros the rest may be a log, a device goes on so for ever
+ */
+function checked(read: Read, isDevice = false): Read {
   let first = true;
   return async (into) => {
     const length = await read(into);
-    if (first) refuseBinary(into.subarray(0, length));
+    if (first) refuseBinary(into.subarray(0, length), isDevice);
     first = false;
     return length;
   };
@@ -124,13 +128,19 @@ const packed: readonly (readonly [string, readonly number[]])[] = [
   ['zip', [0x50, 0x4b, 0x03, 0x04]],
 ];
 
+/** What terminals are told by: bell, backspace, tab, line feed, vertical tab, form feed, carriage return, escape. */
+const usual: ReadonlySet<number> = new Set([7, 8, 9, 10, 11, 12, 13, 27]);
+
+const isStray = (byte: number): boolean => (byte < 32 && !usual.has(byte)) || byte === 127;
+
 /** A log may begin with a hole where its start was released, and hold a stray NUL; it is not full of them. */
-function refuseBinary(bytes: Uint8Array): void {
+function refuseBinary(bytes: Uint8Array, isDevice: boolean): void {
   const kind = packed.find(([, magic]) => magic.every((byte, at) => bytes[at] === byte))?.[0];
   if (kind !== undefined)
     throw new NoLog(`is packed by ${kind}; unpack it first (to a pipe: explain - reads stdin)`);
   const begin = bytes.findIndex((byte) => byte !== 0);
   const head = begin === -1 ? bytes.subarray(0, 0) : bytes.subarray(begin, begin + probeBytes);
-  const zeros = head.filter((byte) => byte === 0).length;
-  if (zeros * 100 > head.length) throw new NoLog('is no log: it is binary');
+  const stray = head.filter(isStray).length;
+  const isEndless = isDevice && begin === -1 && bytes.length > 0;
+  if (isEndless || stray * 100 > head.length) throw new NoLog('is no log: it is binary');
 }

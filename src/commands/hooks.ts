@@ -1,7 +1,6 @@
 import path from 'node:path';
 import type { UserCommand } from '../config/resolve.js';
 import type { HookName, Parts } from '../supervisor/parts.js';
-import { maskText } from '../util/mask.js';
 import { type ChildEnd, endWords, lastWords, runChild } from './children.js';
 import { openChildrenLog } from './children-log.js';
 import { hookEnv, hookInput, type RunFacts } from './hook-context.js';
@@ -54,5 +53,5 @@ export function createHooks(
 /** `: no space left`, or nothing. */
 export function saying(end: ChildEnd): string {
   const words = lastWords(end);
-  return words === undefined ? '' : `: ${maskText(words)}`;
+  return words === undefined ? '' : `: ${words}`;
 }

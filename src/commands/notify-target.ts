@@ -23,8 +23,21 @@ export function notifyTarget(wish: string | readonly string[], byFlag: boolean):
   if (program === undefined || program === '') {
     return fail(`${where} names nobody; give an http or https URL, or a command`, exit);
   }
-  return ok({ type: 'command', argv: [program, ...args], shown: maskArgv(words.value).join(' ') });
+  return ok({
+    type: 'command',
+    argv: [program, ...args],
+    shown: maskArgv(words.value.map(withoutPaths)).join(' '),
+  });
 }
+
+/** `curl https://hooks.example.org/secret` → `curl https://hooks.example.org/…`, also within a word that a shell reads. */
+const withoutPaths = (word: string): string =>
+  word.replace(/\bhttps?:\/\/[^\s"'`<>;|]+/gi, (text) =>
+    URL.canParse(text) ? shownUrl(new URL(text)) : text,
+  );
+
+const shownUrl = ({ origin, pathname, search }: URL): string =>
+  pathname === '/' && search === '' ? origin : `${origin}/…`;
 
 /** The path and the query of a webhook's address are its password, so only the host is shown. */
 function urlTarget(text: string, where: string, exit: number): Result<NotifyTarget> {
@@ -41,7 +54,7 @@ function urlTarget(text: string, where: string, exit: number): Result<NotifyTarg
   return ok({
     type: 'url',
     url: url.href,
-    shown: url.pathname === '/' && url.search === '' ? url.origin : `${url.origin}/…`,
+    shown: shownUrl(url),
     ...(credentials !== ':' && { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
   });
 }

@@ -50,7 +50,7 @@ export function createNotifier({
       : call(target, notification);
 
   async function call(
-    { argv }: Extract<NotifyTarget, { type: 'command' }>,
+    { argv, shown }: Extract<NotifyTarget, { type: 'command' }>,
     notification: Notification,
   ): Promise<Tried> {
     const end = await runChild({
@@ -61,7 +61,7 @@ export function createNotifier({
       timeoutMs: defaults.commandTimeoutMs,
       signal: over.signal,
     });
-    log.add(`notify ${notification.event}`, argv, end);
+    log.add(`notify ${notification.event}`, [shown], end);
     if (end.type === 'exited' && end.code === 0) return { ok: true };
     return { ok: false, why: `${endWords(end)}${saying(end)}`, final: true };
   }

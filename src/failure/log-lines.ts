@@ -22,7 +22,7 @@ export function toLines({ source, text, firstLine = 1 }: LogTail): LogLines {
   const from = start > 0 ? start + 1 : 0;
   let firstNumber = firstLine;
   for (let at = 0; at < from; at++) if (body.charCodeAt(at) === newline) firstNumber++;
-  const lines = body.length === 0 ? [] : body.slice(from).split('\n').map(tidy);
+  const lines = body.length === 0 ? [] : withoutStamps(body.slice(from).split('\n').map(tidy));
   return { source, lines, firstNumber };
 }
 
@@ -49,4 +49,14 @@ function tidy(line: string): string {
   const start = line.lastIndexOf('\r', end - 1) + 1;
   // a line is cut at its start where it is a progress bar that something was written behind
   return line.slice(end - start > longestLine ? end - longestLine : start, end);
+}
+
+/** What a log's collector writes before each line: `kubectl logs --timestamps`, `docker logs -t`, the files of a CRI. */
+const stamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d) (?:std(?:out|err) [FP] )?/;
+const linesAsked = 20;
+
+/** A stamp is the collector's only if the last lines all have one. */
+function withoutStamps(lines: readonly string[]): readonly string[] {
+  const last = lines.slice(-linesAsked);
+  return last.every((line) => stamp.test(line)) ? lines.map((line) => line.replace(stamp, '')) : lines;
 }

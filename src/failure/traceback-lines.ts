@@ -5,13 +5,11 @@ export interface ErrorLine {
 
 /** What begins a traceback. */
 export const header = 'Traceback (most recent call last):';
-const space = 32;
-const digit0 = 48;
 /** `[rank1]: ` of torch, `[default1]:` of torchrun. */
 const rankPrefix = /^\[(?:rank|default)\d{1,6}\]: ?/;
 const rankBeforeHeader = /\[(?:rank|default)\d{1,6}\]: ?$/;
-/** `1: ` of `srun --label`, as wide as the largest task's. */
-const taskLabel = /^ {0,5}\d{1,6}: /;
+/** `1: ` of `srun --label`, as wide as the largest task's; `node7: ` of pdsh; `(RayTrainWorker pid=1, ip=10.0.0.3) ` of Ray. */
+const taskLabel = /^(?: {0,5}\d{1,6}: |[\w.-]{1,63}: |\([\w.:-]{1,80} pid=\d{1,10}(?:, ip=[\w.:]{1,45})?\) )/;
 /** A line of a traceback that names a place. */
 export const frame = /^\s+File "([^"]{1,1000})", line (\d{1,9})(?:, in (.{1,200}))?/;
 /** How a data-loader process's traceback is quoted, and a rank's of a distributed checkpoint. */
@@ -36,14 +34,12 @@ interface SplitLine {
 }
 
 /**
- * Takes a task's label, a rank's prefix and a group's bar off a line. Ordinary text too may begin with a number and a
+ * Takes a task's label, a rank's prefix and a group's bar off a line. Ordinary text too may begin with a word and a
  * colon, so a label counts only on a line that opens a traceback, and on those that follow it.
  * @param follows whether something with this prefix was opened before
  */
 export function splitPrefix(line: string, follows: (prefix: string) => boolean): SplitLine {
-  const first = line.charCodeAt(0);
-  const mayBeLabelled = first === space || (first >= digit0 && first <= digit0 + 9);
-  const label = mayBeLabelled ? taskLabel.exec(line)?.[0] : undefined;
+  const label = taskLabel.exec(line)?.[0];
   if (label !== undefined) {
     const rest = splitRank(line.slice(label.length));
     const prefix = `${label.trim()}${rest.prefix}`;

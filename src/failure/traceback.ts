@@ -1,3 +1,4 @@
+import { fromRich } from './rich.js';
 import { type ErrorLine, frame, type Header, readErrorLine, splitPrefix } from './traceback-lines.js';
 
 export interface Frame {
@@ -78,7 +79,7 @@ export interface Errors {
 export function lastErrors(lines: readonly string[]): Errors {
   const voices = new Map<string, Voice>();
   for (const [index, line] of lines.entries()) {
-    const { prefix, text, header } = splitPrefix(line, (one) => voices.has(one));
+    const { prefix, text, header } = splitPrefix(fromRich(line) ?? line, (one) => voices.has(one));
     let voice = voices.get(prefix);
     if (!voice) {
       if (voices.size >= 1024) continue;

@@ -43,7 +43,7 @@ export function describeRun(status: RunStatus, now: number): string {
       lines.push(`     ${failure.reason}`);
     }
   }
-  if (status.incident) lines.push(...incidentWords(status.incident, now));
+  if (status.incident) lines.push(incidentWords(status.incident, now));
   if (status.goodput.ettr !== null) {
     lines.push(
       `goodput ${(status.goodput.ettr * 100).toFixed(1)} %, ${plural(status.goodput.lostSteps, 'step')} repeated`,
@@ -52,18 +52,9 @@ export function describeRun(status: RunStatus, now: number): string {
   return lines.map((line, i) => (i === 0 ? line : `    ${line}`)).join('\n');
 }
 
-/** What happened last, when, what was done, and where all of it is told. */
-function incidentWords(
-  { at, attempt, kind, step, action, outcome, file }: IncidentView,
-  now: number,
-): string[] {
-  const where = step === null ? '' : ` at step ${formatCount(step)}`;
-  const done = outcome === 'recovered' ? 'the training went on' : (action ?? 'being judged');
-  return [
-    `last incident ${formatDuration(now - Date.parse(at))} ago: attempt ${attempt}, ${kind}${where}: ${done}`,
-    `  ${file}`,
-  ];
-}
+/** What happened last, when, and where all of it is told; what was done stands with the failures. */
+const incidentWords = ({ at, attempt, kind, file }: IncidentView, now: number): string =>
+  `last incident: attempt ${attempt}, ${kind}, ${formatDuration(now - Date.parse(at))} ago: ${file}`;
 
 /** ` on host x`, where a pid alone would mislead; nothing where it does not. */
 export function describePlace({ host, where }: Pick<SupervisorView, 'host' | 'where'>): string {

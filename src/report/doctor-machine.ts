@@ -179,9 +179,9 @@ function evidenceOf({
 
 function stacksOf(pySpy: string | undefined, scope: number | undefined, isRoot: boolean): Check {
   if (pySpy === undefined)
-    return warn('stacks', 'py-spy is not in PATH: of a hang only what the kernel knows is kept, not the line of Python', 'pip install py-spy, or call faulthandler.register(signal.SIGUSR1) in the script'); // prettier-ignore
+    return warn('stacks', 'py-spy is not in PATH: of a hang only what the kernel knows is kept, not the line of Python', 'pip install py-spy, or call faulthandler.enable() in the script'); // prettier-ignore
   // under scope 1 only an ancestor may trace, and py-spy is the training's sibling
   if (!isRoot && scope !== undefined && scope > 0)
-    return warn('stacks', `${pySpy} is there, but may not look into the training (ptrace_scope ${scope})`, 'sysctl kernel.yama.ptrace_scope=0, or call faulthandler.register(signal.SIGUSR1) in the script'); // prettier-ignore
+    return warn('stacks', `${pySpy} is there, but may not look into the training (ptrace_scope ${scope})`, 'sysctl kernel.yama.ptrace_scope=0, or call faulthandler.enable() in the script'); // prettier-ignore
   return fine('stacks', `${pySpy} shows where a training hangs`);
 }

@@ -2,11 +2,11 @@ const hidden = '***';
 
 /**
  * Hides secrets in an argument list, for whatever is shown or kept: `--token x`, `--api-key=x`, `HF_TOKEN=x`,
- * `wandb.api_key=x`, URLs with credentials. The list keeps its length.
+ * `wandb.api_key=x`, `-u name:x`, URLs with credentials. The list keeps its length.
  */
 export function maskArgv(argv: readonly string[]): string[] {
   let previousNamesSecret = false;
-  return argv.map((argument) => {
+  return argv.map((argument, index) => {
     const isValue = previousNamesSecret && !argument.startsWith('--');
     const equals = argument.indexOf('=');
     const name = equals < 0 ? argument : argument.slice(0, equals);
@@ -14,6 +14,9 @@ export function maskArgv(argv: readonly string[]): string[] {
     previousNamesSecret = namesSecret && equals < 0 && argument.startsWith('-');
     if (isValue) return hidden;
     if (namesSecret && equals >= 0) return `${name}=${hidden}`;
+    const flag = argv[index - 1] ?? '';
+    // `-u`, `name:password`: two arguments, which are a text only together
+    if (isUserFlag.test(flag)) return maskUsers(`${flag} ${argument}`).slice(flag.length + 1);
     return maskText(argument);
   });
 }
@@ -29,10 +32,10 @@ export function maskEnv(env: Readonly<Record<string, string>>): Record<string, s
  * Hides what looks like a secret in free text (a log line, a reason, an evidence line). Linear in the text's length.
  * Bare words such as `key` or `token` are common in training output, so alone they count only right before `=` and a
  * long value; compound names (`api_key`, `HF_TOKEN`), `password` and `secret` count before `=`, `:` or, as a flag, a
- * blank too.
+ * blank too, and any of them in a URL's query.
  */
 export function maskText(text: string): string {
-  return maskKnownTokens(maskNamed(maskUrls(text)));
+  return maskKnownTokens(maskUsers(maskNamed(maskUrls(text))));
 }
 
 const secretWords = new Set(
@@ -78,17 +81,29 @@ function maskUrls(text: string): string {
   return out + text.slice(done);
 }
 
+const isUserFlag = /^(?:-u|-U|--user|--proxy-user)$/;
+/** curl's; docker's `-u 1000:1000` and an address are none. */
+const userFlag =
+  /(?<![\w-])((?:-[uU] ?|--(?:proxy-)?user[= ])["']?(?!\d+:\d+(?:["'\s]|$))[^\s:"'=]{1,256}:)(?!\/\/)[^\s"'`]+/g;
+
+const maskUsers = (text: string): string => text.replace(userFlag, `$1${hidden}`);
+
 const authorityEnd = /[\s/?#"'`<>\\]/g;
 
-/** `NAME=value`, `"name": "value"`, `--name value` where the name is a secret's. */
+/** What lets in whoever has the address: `sig` of Azure, `X-Amz-Signature`. */
+const isSignature = /(?:^|[-_])sig(?:nature)?$/i;
+
+/** `NAME=value`, `"name": "value"`, `--name value`, `?name=value` where the name is a secret's. */
 function maskNamed(text: string): string {
   const name = /[A-Za-z0-9_.-]+/g;
   let out = '';
   let done = 0;
   for (let match = name.exec(text); match; match = name.exec(text)) {
     const [word] = match;
-    if (word.length > 256 || !isSecretName(word)) continue;
-    const start = valueStart(text, word, name.lastIndex);
+    if (word.length > 256) continue;
+    const inQuery = /[?&]/.test(text[match.index - 1] ?? '') && text[name.lastIndex] === '=';
+    if (!isSecretName(word) && !(inQuery && isSignature.test(word))) continue;
+    const start = inQuery ? name.lastIndex + 1 : valueStart(text, word, name.lastIndex);
     if (start === undefined) continue;
     const end = valueEnd(text, start);
     if (end === start) continue;
@@ -133,9 +148,12 @@ function valueEnd(text: string, start: number): number {
 }
 
 // Tokens whose issuers gave them a shape, so that they are known without a name: Hugging Face, GitHub, GitLab, OpenAI
-// and its likes, AWS key ids, Slack, and whatever follows `Bearer`.
+// and its likes, AWS key ids, Slack, whatever follows `Bearer`, and what follows the other schemes of a header.
 const knownTokens =
-  /\b(?:hf_|gh[opsu]_|github_pat_|glpat-|sk-|xox[abp]-|AKIA)[\w-]{16,}|\b(Bearer) {1,4}[\w.~+/=-]{8,}/gi;
+  /\b(?:hf_|gh[opsu]_|github_pat_|glpat-|sk-|xox[abp]-|AKIA)[\w-]{16,}|\b(Bearer) {1,4}[\w.~+/=-]{8,}|\b(Authorization["']?[:=] {0,4}["']?(?:Basic|Token|ApiKey|Digest)) {1,4}[^\s"'`]+/gi;
 
 const maskKnownTokens = (text: string): string =>
-  text.replace(knownTokens, (_, bearer?: string) => (bearer === undefined ? hidden : `${bearer} ${hidden}`));
+  text.replace(knownTokens, (_, bearer?: string, header?: string) => {
+    const scheme = bearer ?? header;
+    return scheme === undefined ? hidden : `${scheme} ${hidden}`;
+  });

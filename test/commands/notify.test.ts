@@ -183,6 +183,16 @@ describe('a command', () => {
     assert.match(readFileSync(path.join(runDir, 'notify.log'), 'utf8'), /notify done: exit 0 .*\nnotify\n$/s);
   });
 
+  test('is named without its addresses, in its log too', async (t) => {
+    const argv = ['sh', '-c', 'exit 2', 'https://hooks.example.org/services/secret'];
+    const { notifier, notices, runDir } = notifierOf(t, [argv]);
+    notifier.tell(done);
+    await notifier.close(5000);
+    const said = notices.join() + readFileSync(path.join(runDir, 'notify.log'), 'utf8');
+    assert.equal(said.match(/exit 2 https:\/\/hooks\.example\.org\/…/g)?.length, 2);
+    assert.doesNotMatch(said, /secret/);
+  });
+
   test('that fails is said once, and the others are told all the same', async (t) => {
     const { notifier, notices, runDir } = notifierOf(t, [
       ['sh', '-c', 'echo no mail here; exit 2'],
@@ -205,6 +215,16 @@ describe('who can be notified', () => {
     ['https://ntfy.sh/topic?tpl=1', 'https://ntfy.sh/…'],
     ["mail -s 'it is done' me@example.org", 'mail -s it is done me@example.org'],
     [['./tell', '--token', 'secret'], './tell --token ***'],
+    [
+      'curl -sf --json @- https://hooks.slack.com/services/T0/B0/secret',
+      'curl -sf --json @- https://hooks.slack.com/…',
+    ],
+    [
+      `sh -c "curl 'https://api.telegram.org/bot1:secret/sendMessage?chat_id=1'; echo https://x.org"`,
+      "sh -c curl 'https://api.telegram.org/…'; echo https://x.org",
+    ],
+    ['curl -u bob:secret https://x.org/?token=secret', 'curl -u bob:*** https://x.org/…'],
+    ['curl --url=https://bob:secret@x.org/secret', 'curl --url=https://x.org/…'],
   ];
   for (const [wish, name] of shown) test(name, () => assert.equal(targetOf(wish).shown, name));
 

@@ -70,6 +70,8 @@ describe('explain', { concurrency: 2 }, () => {
     ['a log that is not there', ['nowhere.log'], 1, /there is no log nowhere\.log; check its name/],
     ['a folder', ['folder'], 1, /folder is a folder; name the log in it/],
     ['a binary file', ['binary'], 1, /binary is no log: it is binary/],
+    ['what is neither text nor has zeros', ['random'], 1, /random is no log: it is binary/],
+    ['a device without end', ['/dev/zero'], 1, /\/dev\/zero is no log: it is binary/],
     ['a packed log', ['packed.gz'], 1, /packed\.gz is packed by gzip; unpack it first/],
     ['no log', [], 64, /missing required argument 'log'/],
     ['one twice', ['log', 'log'], 64, /named twice/],
@@ -84,6 +86,7 @@ describe('explain', { concurrency: 2 }, () => {
       writeFileSync(path.join(cwd, 'log'), '');
       mkdirSync(path.join(cwd, 'folder'));
       writeFileSync(path.join(cwd, 'binary'), Buffer.from([127, 69, 76, 70, 0, 0, 0, 0, 1, 0, 0, 0]));
+      writeFileSync(path.join(cwd, 'random'), Buffer.from('0199f37ec2841ba5e6d7'.repeat(100), 'hex'));
       writeFileSync(path.join(cwd, 'packed.gz'), gzipSync('step 1'));
       const { code, stdout, stderr } = await explain(t, cwd, args);
       assert.equal(code, status, stderr);

@@ -250,3 +250,34 @@ test('words about a preempted pod are a cause only of a death from outside', () 
   assert.equal(classify(autopsy(code(1), words)).kind, 'unknown');
   assert.equal(classify(autopsy(signal('SIGTERM', 15), words)).kind, 'preempted');
 });
+
+describe('a traceback behind what others write before its lines', () => {
+  const oom = traceback('torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.');
+  const before = (prefix: string): string => oom.trimEnd().replaceAll(/^/gm, prefix) + '\n';
+  const kindOf = (log: string): string => classify(autopsy(code(1), log)).kind;
+
+  for (const prefix of [
+    '0: ', ' 12: ', '10.0.0.3: ', 'node7: ', '(RayTrainWorker pid=1, ip=10.0.0.3) ', '[default0]:',
+    '2026-11-22T09:00:00.123456789Z ', '2026-11-22T09:00:00+00:00 ', '2026-11-22T09:00:00.1Z stderr F ',
+  ]) test(JSON.stringify(prefix), () => assert.equal(kindOf(before(prefix)), 'gpu-memory')); // prettier-ignore
+
+  test('lines that only begin with a word and a colon are no traceback', () => {
+    assert.equal(kindOf('epoch: 1\nValueError: said in passing\n'), 'unknown');
+    assert.equal(kindOf('2026-11-22T09:00:00Z begun\nValueError: said in passing\n'), 'unknown');
+  });
+
+  test('in the box that rich draws', () => {
+    const box = [
+      '╭─────────────── Traceback (most recent call last) ────────────────╮',
+      '│ /home/user/train.py:24 in train_step                             │',
+      '│                                                                  │',
+      '│ ❱ 24 │   raise ValueError("it went wrong")                       │',
+      '╰──────────────────────────────────────────────────────────────────╯',
+      'ValueError: it went wrong',
+    ];
+    const failure = classify(autopsy(code(1), `${box.join('\n')}\n`));
+    assert.equal(failure.kind, 'exception');
+    assert.match(failure.reason, /ValueError: it went wrong \(train\.py line 24, in train_step\)/);
+    assert.ok(failure.fingerprint !== undefined);
+  });
+});

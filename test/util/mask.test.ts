@@ -44,6 +44,15 @@ test('argv keeps its length and everything but the secrets', () => {
   );
 });
 
+test('a password behind a colon, in arguments', () => {
+  const argv = ['curl', '-u', 'bob:a b', '--user=bob:secret', '-H', 'Authorization: Basic YTpi', '-u', 'bob'];
+  assert.deepEqual(maskArgv(argv), [
+    ...['curl', '-u', 'bob:***', '--user=bob:***', '-H', 'Authorization: Basic ***', '-u', 'bob'],
+  ]);
+  const plain = ['python', '-u', 'train.py', '--user', '1000:1000', '-u', 'https://host/x'];
+  assert.deepEqual(maskArgv(plain), plain);
+});
+
 test('env', () => {
   assert.deepEqual(maskEnv({ HF_TOKEN: 'a', PATH: '/bin', PROXY: 'http://u:p@h:1', MASTER_PORT: '29500' }), {
     HF_TOKEN: '***',
@@ -63,6 +72,16 @@ const texts: readonly [string, string][] = [
   ['Authorization: Bearer abc.def-ghi123', 'Authorization: Bearer ***'],
   ['GET /x?token=abcdefghijklmnopqrst&n=1', 'GET /x?token=***&n=1'],
   ['logged in with hf_abcdefghijklmnopqrstuvwx!', 'logged in with ***!'],
+  ['Authorization: Basic Ym9iOmh1bnRlcjI=', 'Authorization: Basic ***'],
+  ["-H 'authorization: token abc'", "-H 'authorization: token ***'"],
+  ['curl -u bob:hunter2 x', 'curl -u bob:*** x'],
+  ['curl --user=bob:a:b "-u" ', 'curl --user=bob:*** "-u" '],
+  ['docker run --user 1000:1000 -u root x:y', 'docker run --user 1000:1000 -u root x:y'],
+  ['tool -u https://host/x python -u a.py', 'tool -u https://host/x python -u a.py'],
+  ['https://x.org/?n=1&token=abcd&key=z', 'https://x.org/?n=1&token=***&key=***'],
+  ['https://a.net/c?sv=2020&sig=ab%3D', 'https://a.net/c?sv=2020&sig=***'],
+  ['https://s3/x?X-Amz-Signature=ab&X-Amz-Date=1', 'https://s3/x?X-Amz-Signature=***&X-Amz-Date=1'],
+  ['torch sig=3 signature=f(x)', 'torch sig=3 signature=f(x)'],
   ['an unclosed password="abc', 'an unclosed password=***'],
   ["KeyError: 'weight'", "KeyError: 'weight'"],
   ['Missing key(s) in state_dict: "fc.weight"', 'Missing key(s) in state_dict: "fc.weight"'],
@@ -87,6 +106,11 @@ test('time grows with the length, not with its square', () => {
     'api_key : ',
     'x://y@',
     '"api_key',
+    '-u a',
+    '-u a:',
+    '--user=',
+    '?sig=',
+    'Authorization: Basic ',
   ];
   for (const piece of nasty) {
     const time = (bytes: number): number => {
