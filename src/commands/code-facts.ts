@@ -35,7 +35,9 @@ export async function codeFacts(question: CodeQuestion, limitMs = 4000): Promise
   const found = await Promise.race([looking, late]).finally(() => clearTimeout(timer));
   if (found !== 'late') return found;
   stuck++;
-  const freed = (): void => void stuck--;
+  const freed = (): void => {
+    stuck--;
+  };
   looking.then(freed, freed);
   return undefined;
 }

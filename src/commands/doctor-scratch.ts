@@ -18,7 +18,8 @@ const owner = /^(\d+)-[0-9a-f]{8}$/;
  */
 export async function inScratch<T>(parent: string, work: (scratch: string) => Promise<T>): Promise<Tried<T>> {
   const scratch = path.join(parent, `${ours}${process.pid}-${randomBytes(4).toString('hex')}`);
-  const unlisten = onEnd(() => remove(scratch));
+  if (open.size === 0) listen();
+  open.add(scratch);
   try {
     await sweep(parent);
     await files.mkdir(scratch, { mode: 0o700 });
@@ -30,7 +31,8 @@ export async function inScratch<T>(parent: string, work: (scratch: string) => Pr
   } catch (error) {
     return { ok: false, why: whyOf(error) };
   } finally {
-    unlisten();
+    open.delete(scratch);
+    if (open.size === 0) unlisten();
   }
 }
 
@@ -50,22 +52,19 @@ async function sweep(parent: string): Promise<void> {
   }
 }
 
+/** Folders are looked at side by side. */
+const open = new Set<string>();
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Does something before the first of these signals ends us; a second one does not wait. */
-function onEnd(last: () => Promise<void>): () => void {
-  const listener = (signal: NodeJS.Signals): void => {
-    unlisten();
-    // what was still at work in it may have kept it from going; the next doctor takes it then
-    void last()
-      .catch(() => undefined)
-      .then(() => process.kill(process.pid, signal));
-  };
-  const unlisten = (): void => {
-    for (const signal of endings) process.off(signal, listener);
-  };
-  for (const signal of endings) process.on(signal, listener);
-  return unlisten;
+const listen = (): void => endings.forEach((signal) => process.on(signal, leave));
+const unlisten = (): void => endings.forEach((signal) => process.off(signal, leave));
+
+/** Removes what is open, then lets the signal end us; a second one does not wait for that. */
+async function leave(signal: NodeJS.Signals): Promise<void> {
+  unlisten();
+  // what is still at work in one may keep it from going; the next doctor takes it then
+  await Promise.allSettled([...open].map(remove));
+  process.kill(process.pid, signal);
 }
 
 const reasons: Readonly<Record<string, string>> = {

@@ -1,6 +1,9 @@
 import { classify } from '../failure/classify.js';
 import { signatures } from '../failure/signatures.js';
 import { header, splitPrefix } from '../failure/traceback-lines.js';
+import { fold, startProgress } from '../progress/fold.js';
+import { createHeartbeatReader } from '../progress/heartbeat.js';
+import type { HealthFinding } from '../progress/types.js';
 import type { Evidence, Exit, Failure, LogTail } from '../failure/types.js';
 import type { ExplainedExit, Explanation, Sign, SignEvidence } from '../report/report-explanation.js';
 import { saidExit, sayings } from './explain-exit.js';
@@ -11,6 +14,8 @@ import { maskDeep } from './report-mask.js';
 
 /** Shorter strings are found everywhere. */
 const leastLiteral = 5;
+/** Of a log in which nothing is found so many last lines are shown. */
+const endingLines = 3;
 /** How many of a log's last lines say how it ended. */
 const lastWords = 50;
 /** Lines behind a place that are read with it, and lines that others may write into a traceback. */
@@ -60,7 +65,10 @@ export function explain(logs: readonly LogDigest[], given: Exit | undefined): Ex
     cause: cause ? { ...cause, confidence: cause.confidence * (handled ? notAtEnd : 1) } : null,
     before: others,
     linesAfter: handled ? (after ?? null) : null,
-    logs: logs.map(({ source, bytes, lines, passedOver }) => ({ file: source, bytes, lines, passedOver })),
+    logs: logs.map(({ source, bytes, lines, passedOver, tail }) => ({
+      ...{ file: source, bytes, lines, passedOver },
+      ending: lastLines(tail.text).slice(-endingLines),
+    })),
   });
 }
 
@@ -75,11 +83,24 @@ function judgeEnd(
   given: Exit | undefined,
 ): { readonly exit: ExplainedExit; readonly failure: Failure } {
   const tails = logs.map(({ tail }) => tail);
-  const judge = (exit: Exit): Failure => classify({ exit, tails, host: {} });
+  const health = healthOf(tails);
+  const judge = (exit: Exit): Failure => classify({ exit, tails, host: {}, ...(health && { health }) });
   if (given) return { exit: { exit: given, by: 'given' }, failure: judge(given) };
   const said = tails.map(({ text }) => saidExit(lastLines(text))).find((one) => one !== undefined);
   if (said) return { exit: { exit: said, by: 'said' }, failure: judge(said) };
   return firstThatSays((exit) => ({ exit: { exit, by: 'assumed' }, failure: judge(exit) }));
+}
+
+/** What the heartbeats among the last lines say of the training's health, as a run would have judged it. */
+function healthOf(tails: readonly LogTail[]): HealthFinding | undefined {
+  const read = createHeartbeatReader();
+  const now = { at: 0, mono: 0 };
+  let progress = startProgress(now);
+  for (const { text } of tails)
+    for (const line of text.split(/[\r\n]+/))
+      for (const heartbeat of read(line)) progress = fold(progress, heartbeat, now);
+  // a row of bad numbers that ended is not what ended the program
+  return progress.badLosses > 0 || progress.badGradNorms > 0 ? progress.unhealthy : undefined;
 }
 
 /** Of the ends that are possible the first that the lines explain, else Python's. */

@@ -47,6 +47,8 @@ export interface Explanation {
     readonly lines: number;
     /** Places that look like failures, or stretches full of them, that were not read closely: there are too many. */
     readonly passedOver: number;
+    /** Its last lines. */
+    readonly ending: readonly string[];
   }[];
 }
 
@@ -64,13 +66,7 @@ export function describeExplanation(explanation: Explanation): string {
     if (cause.evidence.length > 0) lines.push('', 'evidence', ...cause.evidence.map(evidenceLine));
     if (cause.advice !== null) lines.push('', 'what you may do', `  ${cause.advice}`);
   } else {
-    lines.push(
-      exit.by === 'given' && isSuccess(exit.exit)
-        ? 'no failure: it ended with exit status 0'
-        : logs.some(({ passedOver }) => passedOver > 0)
-          ? 'no failure found, but not everything that looks like one was read closely'
-          : 'no failure found',
-    );
+    lines.push(...nothingFound(explanation));
   }
   const [began] = before;
   if (began) {
@@ -100,4 +96,18 @@ function signLines({ kind, cause, evidence, times, last }: Sign): readonly strin
   const often =
     times === 1 ? '' : ` (${formatCount(times)} times${last ? `, last at ${placeOf(last)}` : ''})`;
   return [`  ${first ? `${placeOf(first)}  ` : ''}${kind}${often}`, `    ${cause}`];
+}
+
+function nothingFound({ exit, logs }: Explanation): readonly string[] {
+  if (exit.by === 'given' && isSuccess(exit.exit)) return ['no failure: it ended with exit status 0'];
+  if (logs.every(({ bytes }) => bytes === 0))
+    return [logs.length === 1 ? 'the log is empty' : 'the logs are empty'];
+  const closely = logs.some(({ passedOver }) => passedOver > 0)
+    ? ', but not everything that looks like one was read closely'
+    : '';
+  const endings = logs.flatMap(({ ending }) => ending).filter((line) => line.trim() !== '');
+  return [
+    `no known failure found${closely}; it ends with`,
+    ...endings.map((line) => `  ${line.slice(0, 300)}`),
+  ];
 }

@@ -14,9 +14,9 @@ export function maskArgv(argv: readonly string[]): string[] {
     previousNamesSecret = namesSecret && equals < 0 && argument.startsWith('-');
     if (isValue) return hidden;
     if (namesSecret && equals >= 0) return `${name}=${hidden}`;
-    const flag = argv[index - 1] ?? '';
-    // `-u`, `name:password`: two arguments, which are a text only together
-    if (isUserFlag.test(flag)) return maskUsers(`${flag} ${argument}`).slice(flag.length + 1);
+    if (userFlag.test(argv[index - 1] ?? '')) return maskText(maskUser(argument));
+    if (equals >= 0 && userFlag.test(name))
+      return `${name}=${maskText(maskUser(argument.slice(equals + 1)))}`;
     return maskText(argument);
   });
 }
@@ -81,12 +81,13 @@ function maskUrls(text: string): string {
   return out + text.slice(done);
 }
 
-const isUserFlag = /^(?:-u|-U|--user|--proxy-user)$/;
-/** curl's; docker's `-u 1000:1000` and an address are none. */
-const userFlag =
-  /(?<![\w-])((?:-[uU] ?|--(?:proxy-)?user[= ])["']?(?!\d+:\d+(?:["'\s]|$))[^\s:"'=]{1,256}:)(?!\/\/)[^\s"'`]+/g;
+/** curl's `-u name:password`; docker's `-u 1000:1000` and an address are none. */
+const userFlag = /^(?:-[uU]|--user|--proxy-user)$/;
+const maskUser = (value: string): string => value.replace(/^(?!\d+:\d+$)([^:]*:)(?!\/\/).+$/s, `$1${hidden}`);
 
-const maskUsers = (text: string): string => text.replace(userFlag, `$1${hidden}`);
+const userInText = /(?<![\w-])((?:-[uU]|--(?:proxy-)?user)[= ]["']?)(?!["'])([^\s:"'=]{1,256}:[^\s"'`]+)/g;
+const maskUsers = (text: string): string =>
+  text.replace(userInText, (_, flag: string, value: string) => flag + maskUser(value));
 
 const authorityEnd = /[\s/?#"'`<>\\]/g;
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { parseGpus } from '../../src/commands/doctor-engines.js';
 import { nameOfMount } from '../../src/commands/doctor-folders.js';
+import { inScratch } from '../../src/commands/doctor-scratch.js';
 import { type Check, doctorStatus, doctorText, fails, fine, warn } from '../../src/report/doctor-check.js';
 import { judgeResume, judgeVault, type ResumeFacts } from '../../src/report/doctor-checkpoints.js';
 import { type CommandFacts, judgeCommand } from '../../src/report/doctor-command.js';
@@ -12,6 +13,8 @@ import { type EngineFacts, judgeEngines } from '../../src/report/doctor-engines.
 import { type FolderFacts, judgeFolder } from '../../src/report/doctor-folders.js';
 import { judgeMachine, type MachineFacts } from '../../src/report/doctor-machine.js';
 import { judgeTrial, type TrialFacts } from '../../src/report/doctor-trial.js';
+import { runProgram } from '../support/run-cli.js';
+import { tempDir } from '../support/temp-dir.js';
 
 const gibibyte = 1024 ** 3;
 const told = (checks: readonly Check[]): string =>
@@ -211,4 +214,48 @@ test('a file system’s name is that of the mount it lies on', () => {
   assert.equal(nameOfMount(mountinfo, '/data/a'), 'nfs4');
   assert.equal(nameOfMount(mountinfo, '/data/my disk/b'), 'xfs');
   assert.equal(nameOfMount('', '/'), undefined);
+});
+
+const scratchModule = new URL('../../src/commands/doctor-scratch.js', import.meta.url).href;
+/** Opens two scratch folders, says so, and stays in them. */
+const staysInScratch = `
+  const { inScratch } = await import(process.argv[1]);
+  const inside = [];
+  const stay = () => inScratch(process.argv[2], async (scratch) => {
+    (await import('node:fs')).writeFileSync(scratch + '/probe', '');
+    inside.push(scratch);
+    if (inside.length === 2) console.log('in ' + scratch);
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  });
+  await Promise.all([stay(), stay()]);`;
+
+test('a doctor that a signal ends leaves no scratch folder, and dies of that signal', async (t) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const dir = tempDir(t);
+    const node = [process.execPath, '--input-type=module', '-e', staysInScratch, scratchModule, dir] as const;
+    const doctor = runProgram(t, node);
+    await doctor.untilStdout(/^in /);
+    doctor.kill(signal);
+    assert.equal((await doctor.done).signal, signal);
+    assert.deepEqual(readdirSync(dir), []);
+  }
+});
+
+test('what a killed doctor left the next one removes, and nothing that a living one or another host has', async (t) => {
+  const dir = tempDir(t);
+  const node = [process.execPath, '--input-type=module', '-e', staysInScratch, scratchModule, dir] as const;
+  const killed = runProgram(t, node);
+  const [, left = ''] = await killed.untilStdout(/^in (.+)\n/);
+  killed.kill('SIGKILL');
+  await killed.done;
+  assert.ok(existsSync(path.join(left, 'probe')));
+  const dead = killed.pid;
+  const kept = [
+    `.trainguard-doctor-${os.hostname()}-${process.pid}-00000000`,
+    `.trainguard-doctor-elsewhere.${os.hostname()}-${dead}-00000000`,
+    `.trainguard-doctor-${os.hostname()}-${dead}-mine`,
+  ];
+  for (const name of kept) mkdirSync(path.join(dir, name));
+  assert.deepEqual(await inScratch(dir, () => Promise.resolve(7)), { ok: true, value: 7 });
+  assert.deepEqual(readdirSync(dir).toSorted(), kept.toSorted());
 });

@@ -56,13 +56,18 @@ describe('explain', { concurrency: 2 }, () => {
     assert.equal(await kindAfter('--exit-code', '0'), undefined);
   });
 
-  test('answers "no failure found" with exit 0, also of an empty log', async (t) => {
+  test('where nothing is known: exit 0, and how the log ends', async (t) => {
     const cwd = tempDir(t);
-    for (const text of ['', 'step 1 loss 0.3\n']) {
+    for (const [text, words] of [
+      ['', /^the log is empty\n/],
+      ['step 1 loss 0.3\n', /^no known failure found; it ends with\n {2}step 1 loss 0\.3\n/],
+      ['step 1 loss 0.3\nstep 2 loss nan\nstep 3 loss nan\n', /^numeric, /],
+      ['step 1 loss nan\nstep 2 loss nan\nstep 3 loss 0.3\n', /^no known failure found/],
+    ] as const) {
       writeFileSync(path.join(cwd, 'log'), text);
       const { code, stdout } = await explain(t, cwd, ['log']);
       assert.equal(code, 0);
-      assert.match(stdout, /^no failure found\n/);
+      assert.match(stdout, words);
     }
   });
 
