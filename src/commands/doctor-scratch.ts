@@ -36,8 +36,7 @@ export async function inScratch<T>(parent: string, work: (scratch: string) => Pr
   }
 }
 
-const remove = (dir: string): Promise<void> =>
-  files.rm(dir, { recursive: true, force: true, maxRetries: 3 });
+const remove = (dir: string): Promise<void> => files.rm(dir, { recursive: true, force: true, maxRetries: 3 });
 
 /** Removes what doctors left that were killed on this host. */
 async function sweep(parent: string): Promise<void> {
@@ -60,11 +59,10 @@ const listen = (): void => endings.forEach((signal) => process.on(signal, leave)
 const unlisten = (): void => endings.forEach((signal) => process.off(signal, leave));
 
 /** Removes what is open, then lets the signal end us; a second one does not wait for that. */
-async function leave(signal: NodeJS.Signals): Promise<void> {
+function leave(signal: NodeJS.Signals): void {
   unlisten();
   // what is still at work in one may keep it from going; the next doctor takes it then
-  await Promise.allSettled([...open].map(remove));
-  process.kill(process.pid, signal);
+  void Promise.allSettled([...open].map(remove)).then(() => process.kill(process.pid, signal));
 }
 
 const reasons: Readonly<Record<string, string>> = {

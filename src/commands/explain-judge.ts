@@ -1,6 +1,6 @@
 import { classify } from '../failure/classify.js';
 import { signatures } from '../failure/signatures.js';
-import { header, splitPrefix } from '../failure/traceback-lines.js';
+import { frame, header, splitPrefix } from '../failure/traceback-lines.js';
 import { fold, startProgress } from '../progress/fold.js';
 import { createHeartbeatReader } from '../progress/heartbeat.js';
 import type { HealthFinding } from '../progress/types.js';
@@ -14,8 +14,9 @@ import { maskDeep } from './report-mask.js';
 
 /** Shorter strings are found everywhere. */
 const leastLiteral = 5;
-/** Of a log in which nothing is found so many last lines are shown. */
+/** Of a log in which nothing is found so many last lines are shown, and so much of each. */
 const endingLines = 3;
+const longestEnding = 300;
 /** How many of a log's last lines say how it ended. */
 const lastWords = 50;
 /** Lines behind a place that are read with it, and lines that others may write into a traceback. */
@@ -67,7 +68,9 @@ export function explain(logs: readonly LogDigest[], given: Exit | undefined): Ex
     linesAfter: handled ? (after ?? null) : null,
     logs: logs.map(({ source, bytes, lines, passedOver, tail }) => ({
       ...{ file: source, bytes, lines, passedOver },
-      ending: lastLines(tail.text).slice(-endingLines),
+      ending: lastLines(tail.text)
+        .slice(-endingLines)
+        .map((line) => line.slice(0, longestEnding)),
     })),
   });
 }
@@ -142,7 +145,9 @@ const never = (): boolean => false;
 
 /** The last line of the traceback that begins here, with those that it says it came of. */
 function endOfTraceback(lines: readonly string[], at: number): number {
-  const own = splitPrefix(lines[at] ?? '', never).prefix;
+  const { prefix: label } = splitPrefix(lines[at] ?? '', never);
+  // a logger labels the header alone
+  const own = frame.test(lines[at + 1] ?? '') ? '' : label;
   let end: number | undefined;
   for (let i = at + 1, foreign = 0; i < lines.length && foreign <= mostForeign; i++) {
     const { prefix, text } = splitPrefix(lines[i] ?? '', (one) => one === own);

@@ -50,7 +50,7 @@ const mostFound = 16;
 /** So much tells whether lines are short. */
 const probeBytes = 1024;
 /** So many places are kept of the log's beginning, and of its end. */
-const mostKept = 30;
+const mostKept = 20;
 
 /**
  * Reads a log of any length once, in bounded memory.

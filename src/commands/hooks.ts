@@ -38,7 +38,8 @@ export function createHooks(
       }
       const isNews = end.type !== 'not-started' || !notStarted.has(name);
       if (end.type === 'not-started') notStarted.add(name);
-      const isWell = (end.type === 'exited' && end.code === 0) || end.type === 'aborted';
+      const isWell =
+        end.type === 'exited' ? end.code === 0 : end.type === 'aborted' && end.left === undefined;
       if (!isWell && isNews) {
         notice(
           `hook ${name} failed and changes nothing: ${endWords(end)}${saying(end)} (its output: hooks.log)`,

@@ -78,6 +78,7 @@ export interface Errors {
  */
 export function lastErrors(lines: readonly string[]): Errors {
   const voices = new Map<string, Voice>();
+  let headerAt: number | undefined;
   for (const [index, line] of lines.entries()) {
     const { prefix, text, header } = splitPrefix(fromRich(line) ?? line, (one) => voices.has(one));
     let voice = voices.get(prefix);
@@ -92,7 +93,9 @@ export function lastErrors(lines: readonly string[]): Errors {
       };
       voices.set(prefix, voice);
     }
-    hear(voice, text, index, header);
+    // a logger labels the header alone, and a progress bar before it has taken a label away
+    hear(voice, text, index, header, headerAt === index - 1);
+    if (header) headerAt = index;
   }
   const all = [...voices.values()].flatMap((voice) => (voice.last ? [voice.last] : []));
   const ends = all.map(({ end }) => end);
@@ -109,7 +112,14 @@ export function lastErrors(lines: readonly string[]): Errors {
 /** Whether what this says is that another process failed. */
 export const isRelay = (error: PythonError): boolean => relayed.test(error.type);
 
-function hear(voice: Voice, text: string, index: number, header: Header | undefined): void {
+/** @param behindHeader whether the line before it, of whatever voice, began a traceback */
+function hear(
+  voice: Voice,
+  text: string,
+  index: number,
+  header: Header | undefined,
+  behindHeader: boolean,
+): void {
   if (header) {
     // what a process was told by another, quoted in the message of its own exception, happened within it
     const around = header === 'quoted' && voice.last?.end === index - 1 ? voice.last.frames : [];
@@ -119,7 +129,7 @@ function hear(voice: Voice, text: string, index: number, header: Header | undefi
   }
   const at = frame.exec(text);
   if (at) {
-    voice.reading ??= reading(index, { headless: true });
+    voice.reading ??= reading(index, { headless: !behindHeader });
     voice.reading.last = index;
     voice.reading.adjacent = true;
     const { frames } = voice.reading;

@@ -27,7 +27,7 @@ test('gets its input, and gives its output and how it ended', async () => {
   assert.equal(endWords(end), 'exit 3');
   assert.equal(lastWords(end), 'oops');
   assert.equal(lastWords(await sh('true')), undefined);
-  const [long, token] = ['x'.repeat(180), 'hf_abcdefghijklmnopqrstuvwxyz'];
+  const [long, token] = ['x'.repeat(190), 'hf_abcdefghijklmnopqrstuvwxyz'];
   assert.equal(lastWords(await sh(`echo ${long} ${token}`)), `${long} ***`, 'what is cut off is masked, too');
 });
 

@@ -138,7 +138,7 @@ describe('a log of any length', () => {
       const kept = found.places.reduce((sum, { text }) => sum + text.length, 0);
       assert.ok(looked.lines <= 500 * 10, `${looked.lines} lines looked at`);
       assert.ok(
-        found.places.length <= 120 && kept <= 120 * 49 * 1024,
+        found.places.length <= 80 && kept <= 80 * 49 * 1024,
         `${found.places.length} places of ${kept} bytes`,
       );
       assert.equal(found.lines, worst.endsWith('\n') ? log.length / worst.length : 1);
@@ -242,6 +242,25 @@ describe('what a log tells', () => {
     const { cause } = await explained(quiet(5000) + labelled + quiet(5000).replaceAll(/^/gm, '0: '));
     assert.match(cause?.cause ?? '', /: ValueError: of task 1 \(train\.py line 88, in step\)$/);
     assert.deepEqual(cause?.evidence[0]?.line, 5007);
+  });
+
+  test('a header that alone is labelled, by a logger, and one that a progress bar took the label of', async () => {
+    const rest = traceback('ValueError: x').split('\n').slice(1, -1);
+    const [head = ''] = traceback('').split('\n');
+    for (const log of [
+      [`ERROR: ${head}`, ...rest],
+      [`1: 50%\r60%${head}`, ...rest.map((line) => `1: ${line}`)],
+    ]) {
+      for (const after of [0, 5000]) {
+        const { cause } = await explained(`${quiet(5)}${log.join('\n')}\n${quiet(after)}`);
+        assert.match(cause?.cause ?? 'none', /: ValueError: x \(train\.py line 88, in step\)$/, log[0]);
+      }
+    }
+  });
+
+  test('of a last line without end only a little is quoted', async () => {
+    const found = await explained('a'.repeat(100_000));
+    assert.equal(found.logs[0]?.ending.join('').length, 300);
   });
 
   test('numbers before a colon are no labels where no traceback has them', async () => {

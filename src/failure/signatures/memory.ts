@@ -112,8 +112,7 @@ export const memory: readonly Signature[] = [
     id: 'slurm-memory-kill',
     kind: 'host-memory',
     where: 'line',
-    pattern:
-      /^slurmstepd: error: .{0,80}\boom[-_ ]kill event|^srun: error: .{0,200}: Out Of Memory$/i,
+    pattern: /^slurmstepd: error: .{0,80}\boom[-_ ]kill event|^srun: error: .{0,200}: Out Of Memory$/i,
     saysWhoKilled: 'likely',
     explanation: 'the job passed its memory limit in Slurm, and a process of it was killed',
     advice: 'ask for more memory (--mem, --mem-per-cpu), or use fewer data-loader workers or a smaller batch',
