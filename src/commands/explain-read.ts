@@ -26,7 +26,7 @@ export interface LogDigest {
 
 /** How the places are found. */
 export interface Finder {
-  /** What a traceback begins with. Each is found, however much beside it looks like a failure. */
+  /** What a traceback begins with. It is looked for by itself, however much beside it looks like a failure. */
   readonly header: string;
   /** Anything else: by strings first, then line by line. */
   readonly search: Search;
@@ -121,12 +121,18 @@ export async function digestLog(
     scanned = Math.max(scanned, to);
   }
 
+  /** Of more than can be kept only the first ones are looked for, and from the end the last ones. */
   function headersIn(have: Buffer, to: number): number[] {
     const within = have.subarray(0, Math.max(0, to + header.length - 1));
     const hits: number[] = [];
-    for (let at = within.indexOf(header, scanned); at !== -1; at = within.indexOf(header, at + header.length))
-      hits.push(at);
-    return hits;
+    let at = within.indexOf(header, scanned);
+    for (; at !== -1 && hits.length < mostKept; at = within.indexOf(header, at + 1)) hits.push(at);
+    if (at === -1) return hits;
+    const last: number[] = [];
+    let back = within.lastIndexOf(header);
+    for (; back >= at && last.length < mostKept; back = within.lastIndexOf(header, back - 1)) last.push(back);
+    if (back >= at) stretches++;
+    return [...hits, ...last.reverse()];
   }
 
   function signsIn(have: Buffer, to: number): number[] {
