@@ -111,8 +111,10 @@ function phaseOf(progress: Progress, heartbeat: Heartbeat): Phase | undefined {
 /** Counts of another counter say nothing beside this one's: they are forgotten. */
 function countedAlike(progress: Progress, { format, step, epoch }: Heartbeat): Progress {
   // epochs from here on, where it had counted steps: their last one would stand for ever
-  const nowEpochs = step === undefined && epoch !== undefined && progress.epoch === undefined && format === 'plain';
-  if ((format === progress.format && !nowEpochs) || (step === undefined && epoch === undefined)) return progress;
+  const nowEpochs =
+    step === undefined && epoch !== undefined && progress.epoch === undefined && format === 'plain';
+  if ((format === progress.format && !nowEpochs) || (step === undefined && epoch === undefined))
+    return progress;
   const next: ProgressDraft = { ...progress };
   delete next.format;
   delete next.step;

@@ -116,7 +116,10 @@ test('what was lost is told as far as it is known', () => {
     'nothing: no step had to be done again.',
   );
   assert.equal(lossOf({ outcome: 'recovered' }), 'not known: the training reports no steps.');
-  assert.match(lossOf({ outcome: 'gave-up' }), /what was trained after the newest checkpoint has to be done again/);
+  assert.match(
+    lossOf({ outcome: 'gave-up' }),
+    /what was trained after the newest checkpoint has to be done again/,
+  );
 });
 
 test('what was given up says how to go on', () => {
