@@ -153,7 +153,7 @@ function prepareWatch(
       const exit = await worker.ended;
       attempt.close();
       // what it was run from belongs to how it failed; who hangs over the answer is not waited for
-      await Promise.race([noted, new Promise<void>((resolve) => parts.clock.after(codePatienceMs, resolve))]);
+      if (noted) await atMost(parts, noted, codePatienceMs);
       const [tails, host] = await Promise.all([
         worker.tails(tailBytes).catch(without(loop, [])),
         worker.hostFacts().catch(without(loop, {})),
@@ -186,3 +186,13 @@ const maskFailure = (failure: Failure): Failure => ({
   reason: maskText(failure.reason),
   evidence: failure.evidence.map(({ text, source }) => ({ text: maskText(text), source })),
 });
+
+/** Waits for work that goes on by itself where it takes too long. */
+async function atMost({ clock }: Loop['parts'], work: Promise<void>, ms: number): Promise<void> {
+  let cancel: () => void = () => undefined;
+  const late = new Promise<void>((resolve) => {
+    cancel = clock.after(ms, resolve);
+  });
+  await Promise.race([work, late]);
+  cancel();
+}
