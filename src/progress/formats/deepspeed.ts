@@ -1,5 +1,5 @@
 import type { Heartbeat } from '../types.js';
-import { heartbeatOf, wholeNumber } from './metric.js';
+import { stepAndNumbers } from './metric.js';
 
 const engine = /\[Rank 0\] step=(\d{1,15}), skipped=(\d{1,15}), lr=/;
 const pipeline =
@@ -12,16 +12,7 @@ const pipeline =
  */
 export function readDeepspeed(line: string): Heartbeat[] | undefined {
   const step = engine.exec(line);
-  if (step) return Number(step[1]) === 0 ? [] : [from(step, ['skipped'])];
+  if (step) return Number(step[1]) === 0 ? [] : [stepAndNumbers(step, ['skipped'])];
   const steps = pipeline.exec(line);
-  return steps ? [from(steps, ['loss', 'iter_time_s', 'samples_per_s'])] : undefined;
+  return steps ? [stepAndNumbers(steps, ['loss', 'iter_time_s', 'samples_per_s'])] : undefined;
 }
-
-const from = ([, step, ...texts]: RegExpExecArray, names: readonly string[]): Heartbeat =>
-  heartbeatOf(
-    { step: Number(step) },
-    names.flatMap((name, index) => {
-      const value = wholeNumber(texts[index] ?? '');
-      return value === undefined ? [] : [[name, value] as const];
-    }),
-  );

@@ -52,3 +52,13 @@ export function heartbeatOf(
   for (const [name, value] of numbers) addMetric(draft, name, value);
   return draft.heartbeat;
 }
+
+/** A heartbeat of a match whose first group is the step, and whose others are numbers of these names, in order. */
+export const stepAndNumbers = ([, step, ...texts]: RegExpExecArray, names: readonly string[]): Heartbeat =>
+  heartbeatOf(
+    { step: Number(step) },
+    names.flatMap((name, index) => {
+      const value = wholeNumber(texts[index] ?? '');
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );

@@ -1,5 +1,5 @@
 import type { Heartbeat } from '../types.js';
-import { heartbeatOf, wholeNumber } from './metric.js';
+import { stepAndNumbers } from './metric.js';
 
 const iteration = /\biter (\d{1,15}): loss ([-+\w.]{1,30}), time ([\d.]{1,20})ms(?:, mfu (-?[\d.]{1,20})%)?/;
 const evaluation = /\bstep (\d{1,15}): train loss ([-+\w.]{1,30}), val loss ([-+\w.]{1,30})/;
@@ -10,16 +10,7 @@ const evaluation = /\bstep (\d{1,15}): train loss ([-+\w.]{1,30}), val loss ([-+
  */
 export function readNanogpt(line: string): Heartbeat[] | undefined {
   const trained = iteration.exec(line);
-  if (trained) return [from(trained, ['loss', 'time_ms', 'mfu'])];
+  if (trained) return [stepAndNumbers(trained, ['loss', 'time_ms', 'mfu'])];
   const evaluated = evaluation.exec(line);
-  return evaluated ? [from(evaluated, ['eval_train_loss', 'val_loss'])] : undefined;
+  return evaluated ? [stepAndNumbers(evaluated, ['eval_train_loss', 'val_loss'])] : undefined;
 }
-
-const from = ([, step, ...texts]: RegExpExecArray, names: readonly string[]): Heartbeat =>
-  heartbeatOf(
-    { step: Number(step) },
-    names.flatMap((name, index) => {
-      const value = wholeNumber(texts[index] ?? '');
-      return value === undefined ? [] : [[name, value] as const];
-    }),
-  );
