@@ -35,6 +35,8 @@ const areas = [
   'report',
   'config',
   'supervisor',
+  'recovery',
+  'serve',
   'util',
   'util/os',
 ];
@@ -52,6 +54,14 @@ const table: Readonly<Record<string, Row>> = {
   report: { ...adapter, types: [...core, 'supervisor/ports.ts', 'supervisor/parts.ts'] },
   config: { uses: ['util', 'util/os'], types: core, node: true, packages: true },
   supervisor: { uses: [...core, 'util', 'util/os'], node: true },
+  // the library: it wires for programs what commands wires for the command line
+  recovery: {
+    uses: [...core, 'engines', 'checkpoints', 'runs', 'config', 'util', 'util/os'],
+    types: ['supervisor/ports.ts'],
+    node: true,
+    packages: true,
+  },
+  serve: { uses: ['recovery', 'runs', 'config', 'util', 'util/os'], node: true, packages: true },
   commands: { uses: areas, types: ['cli.ts'], node: true, packages: true },
   'cli.ts': { uses: ['commands', 'program.ts', 'util'], node: true },
   'program.ts': { uses: ['commands', 'util', 'program-checkpoints.ts', 'program-flags.ts'] },
