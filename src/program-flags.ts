@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { longestMs } from './config/defaults.js';
+import { parseSize } from './config/size.js';
 import { parseDuration } from './util/duration.js';
 
 // The only place that knows the library of the command line; its tree of verbs is in program.ts.
@@ -35,6 +36,7 @@ export const planning = (command: Command): Command =>
     .option('--heartbeat-timeout <duration>', 'silence after which the training counts as hanging', timeout)
     .option('--startup-timeout <duration>', 'the same, before the first progress', timeout)
     .option('--stop-grace <duration>', 'time to finish a save before the training is killed', duration)
+    .option('--serve [port]', 'take heartbeats by HTTP too, for workers on other machines', port)
     .option('--no-rollback', 'leave the checkpoint folder alone')
     .option('--vault <folder>', 'where quarantined checkpoints go')
     .addOption(
@@ -66,6 +68,12 @@ export function repeatable(flags: string, description: string): Option {
   ]);
 }
 
+export function port(text: string): number {
+  const n = count(text);
+  if (n > 65_535) throw new InvalidArgumentError('Use a port from 0 (one that is free) to 65535.');
+  return n;
+}
+
 function duration(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined || ms > longestMs)
@@ -84,4 +92,18 @@ export function count(text: string): number {
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(n))
     throw new InvalidArgumentError('Use a whole number, 0 or more.');
   return n;
+}
+
+/** One at least. */
+export function someOf(text: string): number {
+  const n = count(text);
+  if (n === 0) throw new InvalidArgumentError('Use a whole number, 1 or more.');
+  return n;
+}
+
+export function size(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes === 0)
+    throw new InvalidArgumentError('Use 512KiB, 16MiB, 1GB, or a number of bytes.');
+  return bytes;
 }

@@ -9,7 +9,9 @@ import {
   timeout,
   verb,
 } from './program-flags.js';
+import { serve } from './program-serve.js';
 import { exitStatus } from './util/result.js';
+import { version } from './util/version.js';
 
 /**
  * Runs the command line by the whole tree of verbs.
@@ -37,7 +39,7 @@ export function buildProgram(done: (status: number) => void): Command {
     .description(
       'Puts a supervisor in front of `python train.py`, so that the training is there in the morning.',
     )
-    .version('0.1.0', '-V, --version')
+    .version(version, '-V, --version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .exitOverride()
@@ -172,6 +174,14 @@ export function buildProgram(done: (status: number) => void): Command {
       done(await explain(logs, options));
     });
 
+  verb(program, 'client', 'print the file by which workers talk to "trainguard serve"')
+    .argument('<language>', 'python (3.8 or newer; it needs no package)')
+    .addHelpText('after', '\nE.g. trainguard client python > trainguard_client.py')
+    .action(async (language: string, options: import('./commands/client.js').ClientOptions) => {
+      const { client } = await import('./commands/client.js');
+      done(client(language, options));
+    });
+
   planning(
     verb(program, 'init', 'print a systemd user unit that keeps a run going (--systemd)')
       .argument('[command...]', 'the training command, after --')
@@ -183,6 +193,8 @@ export function buildProgram(done: (status: number) => void): Command {
     const { init } = await import('./commands/init-systemd.js');
     done(await init(command, options));
   });
+
+  serve(program, done);
 
   return program;
 }

@@ -64,8 +64,11 @@ const table: Readonly<Record<string, Row>> = {
   serve: { uses: ['recovery', 'runs', 'config', 'util', 'util/os'], node: true, packages: true },
   commands: { uses: areas, types: ['cli.ts'], node: true, packages: true },
   'cli.ts': { uses: ['commands', 'program.ts', 'util'], node: true },
-  'program.ts': { uses: ['commands', 'util', 'program-checkpoints.ts', 'program-flags.ts'] },
+  'program.ts': {
+    uses: ['commands', 'util', 'program-checkpoints.ts', 'program-flags.ts', 'program-serve.ts'],
+  },
   'program-checkpoints.ts': { uses: ['commands', 'program-flags.ts'] },
+  'program-serve.ts': { uses: ['commands', 'program-flags.ts'] },
   'program-flags.ts': { uses: ['config', 'util'], packages: ['commander'] },
   // what `import … from 'trainguard'` gives
   'index.ts': { uses: areas },

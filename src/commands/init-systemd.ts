@@ -121,6 +121,7 @@ function flagWords(flags: LaunchFlags): string[] {
     ...(flags.checkpointDir ?? []).map((dir) => `--checkpoint-dir=${dir}`),
     ...(flags.notify ?? []).map((target) => `--notify=${target}`),
     ...Object.entries(valued).flatMap(([flag, value]) => (value === undefined ? [] : [`${flag}=${value}`])),
+    ...(flags.serve === undefined ? [] : [flags.serve === true ? '--serve' : `--serve=${flags.serve}`]),
     ...(flags.rollback === false ? ['--no-rollback'] : []),
     ...(flags.allowScratch ? ['--allow-scratch'] : []),
   ];

@@ -63,25 +63,6 @@ async function withAside(
   return new WithAside(store, { ...aside, cwd, stateDir, interpreters: [...own, 'python3'], clock, notice });
 }
 
-/**
- * For a rollback by hand: what a run's `checkpoints.include` had kept goes back too.
- * @param clean `checkpoints.clean` of the configuration that is found here
- */
-export async function withKept(
-  store: CheckpointStore,
-  stateDir: string,
-  clean: readonly string[],
-  notice: (text: string) => void,
-): Promise<CheckpointStore> {
-  const { vault } = store;
-  const keptNothing =
-    vault === undefined || (await missingAncestor(path.join(vault, 'includes'))) !== undefined;
-  if (keptNothing && clean.length === 0) return store;
-  const { WithAside } = await import('../checkpoints/include/store.js');
-  const wish = { include: [], clean, interpreters: [] };
-  return new WithAside(store, { ...wish, stateDir, cwd: process.cwd(), clock: { now: Date.now }, notice });
-}
-
 /** One folder: locked, and claimed for the run. What was made of it goes again if it cannot be had. */
 async function openForRun(options: OpenOptions, run: Run, stateDir: string): Promise<Result<OpenFolder>> {
   const firstMade = await missingAncestor(options.dir);

@@ -59,6 +59,7 @@ export async function planRun(command: readonly string[], options: RunOptions): 
     preflight: settings.preflight,
     hooks: settings.hooks,
     notify: notify.value,
+    ...(settings.serve && { serve: settings.serve }),
     ...(settings.checkpoints.settleMs !== undefined && { settleMs: settings.checkpoints.settleMs }),
     ...(aside.value && { aside: aside.value }),
     verify: settings.checkpoints.verify,

@@ -65,11 +65,11 @@ export function envOfRelaunch(recorded: NodeJS.ProcessEnv, present: NodeJS.Proce
 /** What the flags of a `run` say of it, for launch.json. Flags that say how it is shown, or on what terms, are not of it. */
 export function flagsToRecord(options: LaunchFlags, configFile: string | undefined): LaunchFlags {
   const { checkpointDir, layout, resumeArgs, maxRetries, backoffInitial, backoffMax } = options;
-  const { heartbeatTimeout, startupTimeout, stopGrace, rollback, vault, notify, stdin, allowScratch } =
+  const { heartbeatTimeout, startupTimeout, stopGrace, rollback, vault, notify, serve, stdin, allowScratch } =
     options;
   return withoutUndefined({
     ...{ config: configFile, checkpointDir, layout, resumeArgs, maxRetries, backoffInitial, backoffMax },
-    ...{ heartbeatTimeout, startupTimeout, stopGrace, vault, notify, stdin, allowScratch },
+    ...{ heartbeatTimeout, startupTimeout, stopGrace, vault, notify, serve, stdin, allowScratch },
     rollback: rollback === false ? false : undefined,
   });
 }

@@ -1,3 +1,4 @@
+import { withKept } from '../checkpoints/include/with-kept.js';
 import { openCheckpointFolders } from '../checkpoints/many/open.js';
 import { selectCheckpoint } from '../checkpoints/select.js';
 import { isUsable } from '../policy/checkpoint.js';
@@ -14,7 +15,6 @@ import { refuse } from './refuse.js';
 import { holdRun } from './rollback-hold.js';
 import { loadConfig } from '../config/load.js';
 import { seekerOf } from './seeker.js';
-import { withKept } from './open-store.js';
 import { isNothing, rollbackJson, rollbackText, type RollbackReport } from './rollback-report.js';
 import { systemClock } from './run-parts.js';
 
@@ -88,7 +88,9 @@ async function inStore(place: CheckpointPlace, options: RollbackOptions): Promis
   );
   if (!opened.ok) return opened;
   const clean = loaded.value.config.checkpoints?.clean ?? [];
-  const store = await withKept(opened.value.store, place.stateDir, clean, sayNotice);
+  const store = await withKept(opened.value.store, {
+    ...{ clean, stateDir: place.stateDir, cwd: process.cwd(), notice: sayNotice },
+  });
   try {
     // what spans several folders is finished when all of them are there
     const recovered = dryRun ? ok([]) : await store.recover();

@@ -1,4 +1,4 @@
-import type { HookSettings, KeepSettings, UserCommand } from '../config/resolve.js';
+import type { HookSettings, KeepSettings, ServeSettings, UserCommand } from '../config/resolve.js';
 import type { Patterns } from '../config/check-patterns.js';
 import type { Policy } from '../policy/policy.js';
 import type { NotifyTarget } from './notify-target.js';
@@ -40,6 +40,8 @@ export interface RunPlan {
   readonly preflight: readonly UserCommand[];
   readonly hooks: HookSettings;
   readonly notify: readonly NotifyTarget[];
+  /** Where workers report by HTTP; undefined: nowhere. */
+  readonly serve?: ServeSettings;
   /** What of the output counts as progress besides what is recognised, and files whose growth is life (globs, absolute). */
   readonly heartbeat: { readonly pattern?: string; readonly files: readonly string[] };
   /** The configuration's expressions, compiled, by their source. */

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { nearest } from '../util/text.js';
 import { compilePatterns, type Patterns } from './check-patterns.js';
+import { issueText, placeOf, valueAt } from './issue-text.js';
 import { lineOf } from './lines.js';
 import { type ConfigSource, locateConfig, type Seeker } from './locate.js';
-import { isTable, parseSource } from './parse.js';
+import { parseSource } from './parse.js';
 import type { Config, ConfigIssue } from './schema.js';
 
 export type { Config } from './schema.js';
@@ -58,7 +58,7 @@ export async function loadConfig(seeker: Seeker): Promise<Result<LoadedConfig>> 
 
 function absolute(config: Config, dir: string): Config {
   const resolve = (name: string): string => (isUrl(name) ? name : path.resolve(dir, name));
-  const { stateDir, checkpoints, heartbeat, logs } = config;
+  const { stateDir, checkpoints, heartbeat, logs, serve } = config;
   return {
     ...config,
     ...(stateDir !== undefined && { stateDir: resolve(stateDir) }),
@@ -74,6 +74,13 @@ function absolute(config: Config, dir: string): Config {
     ...(heartbeat && {
       heartbeat: { ...heartbeat, ...(heartbeat.files && { files: heartbeat.files.map(resolve) }) },
     }),
+    ...(serve && {
+      serve: {
+        ...serve,
+        ...(serve.tlsCert !== undefined && { tlsCert: resolve(serve.tlsCert) }),
+        ...(serve.tlsKey !== undefined && { tlsKey: resolve(serve.tlsKey) }),
+      },
+    }),
     ...(logs && { logs: { ...logs, ...(logs.dir !== undefined && { dir: resolve(logs.dir) }) } }),
   };
 }
@@ -81,54 +88,8 @@ function absolute(config: Config, dir: string): Config {
 const isUrl = (name: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(name);
 
 function describe(source: ConfigSource, data: unknown, issue: ConfigIssue, schema: unknown): string {
-  const { path: where, unknownKey, message = 'is not valid' } = issue;
-  const full = unknownKey === undefined ? where : [...where, unknownKey];
+  const full = placeOf(issue);
   const line = lineOf(source, [...source.section, ...full]);
-  const at = `${source.file}${line === undefined ? '' : `, line ${line}`}: `;
-  if (unknownKey !== undefined) return `${at}${unknownKeyText(schema, where, unknownKey)}`;
-  if (full.length === 0) return `${at.replace(/: $/, '')} ${message}.`;
-  return `${at}${dotted(full)} ${message}, not ${shown(valueAt(data, full))}.`;
-}
-
-function unknownKeyText(schema: unknown, where: ConfigIssue['path'], key: string): string {
-  const known = keysOf(schema, where);
-  const elsewhere = leaves(schema).find((path) => path.at(-1)?.toLowerCase() === key.toLowerCase());
-  const near = nearest(key, known);
-  const meant = near === undefined ? elsewhere : [...where, near];
-  const hint = meant === undefined ? `known here: ${known.join(', ')}` : `did you mean ${dotted(meant)}?`;
-  return `there is no key ${dotted([...where, key])}; ${hint}${hint.endsWith('?') ? '' : '.'}`;
-}
-
-const shown = (value: unknown): string => {
-  if (value === undefined) return 'left out';
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
-};
-
-const dotted = (path: ConfigIssue['path']): string =>
-  path
-    .map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`))
-    .join('');
-
-function valueAt(data: unknown, path: ConfigIssue['path']): unknown {
-  let value = data;
-  for (const part of path) {
-    if (Array.isArray(value) && typeof part === 'number') value = value[part];
-    else value = isTable(value) && typeof part === 'string' ? value[part] : undefined;
-  }
-  return value;
-}
-
-/** The keys that the schema knows at a path. */
-function keysOf(schema: unknown, path: ConfigIssue['path']): string[] {
-  let node = schema;
-  for (const part of path) {
-    node = typeof part === 'number' ? valueAt(node, ['items']) : valueAt(node, ['properties', part]);
-  }
-  const properties = valueAt(node, ['properties']);
-  return isTable(properties) ? Object.keys(properties).filter((key) => key !== '$schema') : [];
-}
-
-function leaves(schema: unknown, path: readonly string[] = []): string[][] {
-  return keysOf(schema, path).flatMap((key) => [[...path, key], ...leaves(schema, [...path, key])]);
+  const at = `${source.file}${line === undefined ? '' : `, line ${line}`}`;
+  return `${at}${full.length === 0 ? '' : ':'} ${issueText(data, issue, schema)}`;
 }

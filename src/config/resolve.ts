@@ -2,9 +2,11 @@ import path from 'node:path';
 import type { FailureRule, Policy } from '../policy/policy.js';
 import { defaults } from './defaults.js';
 import type { Config } from './schema.js';
+import type { KeepSettings, ServeSettings, Settings, UserCommand } from './settings.js';
 import { resolveStateDir, type Surroundings } from './state-dir.js';
 
 export type { Surroundings } from './state-dir.js';
+export type * from './settings.js';
 
 /** The flags of `run` that the configuration has keys for, as the command line's parser leaves them: times in ms. */
 export interface RunFlags {
@@ -24,70 +26,9 @@ export interface RunFlags {
   readonly allowScratch?: boolean;
   readonly notify?: readonly string[];
   readonly stdin?: boolean;
+  /** `--serve`, with a port or without. */
+  readonly serve?: number | true;
   readonly engine?: Settings['engine'];
-}
-
-/** `checkpoints.keep`: what of the vault's spares, and of the folder itself if `folder`, is kept. */
-export interface KeepSettings {
-  readonly last: number;
-  readonly everySteps?: number;
-  readonly everyMs?: number;
-  readonly best?: { readonly count: number; readonly metric: string; readonly mode: 'min' | 'max' };
-  readonly withinMs?: number;
-  readonly bytes?: number;
-  readonly folder: boolean;
-  readonly quarantine: { readonly last: number; readonly withinMs: number; readonly bytes?: number };
-}
-
-/** A command of the user's: program and arguments, which no shell sees. */
-export interface UserCommand {
-  readonly argv: readonly [string, ...string[]];
-  readonly timeoutMs: number;
-}
-
-/** `hooks`: what is called when. */
-export type HookSettings = Readonly<Partial<Record<keyof NonNullable<Config['hooks']>, UserCommand>>>;
-
-/** All that a run needs and no decision rests on. Paths absolute, times in ms, sizes in bytes. */
-export interface Settings {
-  readonly stateDir: string;
-  readonly name?: string;
-  readonly command?: readonly string[];
-  readonly engine: 'local' | 'slurm' | 'ray';
-  readonly stdin: 'null' | 'inherit';
-  readonly checkpoints: {
-    /** As named; may hold globs, or URLs, which are not taken. Empty: to be looked for. */
-    readonly dirs: readonly string[];
-    readonly layout?: string;
-    readonly vault?: string;
-    /** undefined: by the kind of file system. */
-    readonly settleMs?: number;
-    readonly provenAfterMs: number;
-    readonly verify: 'auto' | 'deep' | 'shallow';
-    readonly include: readonly string[];
-    readonly clean: readonly string[];
-    readonly keep: KeepSettings;
-  };
-  /** `--resume-args` goes before `args`. `{path}` and `{step}` in arguments and values stand for the checkpoint; replaced one argument at a time. */
-  readonly resume: {
-    readonly args: readonly string[];
-    readonly env: Readonly<Record<string, string>>;
-    /** A layout whose framework's way of resuming is taken where nothing else is said; `auto`: that of the folder. */
-    readonly preset?: string;
-    /** Arguments of the command, and what each becomes when there is a checkpoint. */
-    readonly replace: Readonly<Record<string, string>>;
-  };
-  readonly heartbeat: { readonly pattern?: string; readonly files: readonly string[] };
-  readonly logs: {
-    readonly attemptBytes: number;
-    readonly runBytes: number;
-    readonly attempts: number;
-    readonly dir?: string;
-  };
-  readonly preflight: readonly UserCommand[];
-  readonly hooks: HookSettings;
-  /** URLs and commands; a command as one text, or as its list of arguments. */
-  readonly notify: readonly (string | readonly string[])[];
 }
 
 /** Everything that decides: flags over configuration over defaults. */
@@ -136,6 +77,7 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
   const layout = flags.layout ?? checkpoints?.layout;
   const named = (path: string): string => resolvePath(surroundings.cwd, path);
   const vault = flags.vault === undefined ? checkpoints?.vault : named(flags.vault);
+  const serve = resolveServe(config.serve, flags.serve);
   return {
     stateDir: resolveStateDir(surroundings, flags.stateDir, config.stateDir),
     ...(name !== undefined && { name }),
@@ -176,7 +118,15 @@ export function resolveSettings(config: Config, flags: RunFlags, surroundings: S
       ),
     ),
     notify: flags.notify ?? config.notify ?? [],
+    ...(serve && { serve }),
   };
+}
+
+/** The configuration's table alone asks for it; a port of the flag goes before its port. */
+function resolveServe(config: Config['serve'], flag: RunFlags['serve']): ServeSettings | undefined {
+  if (!config && flag === undefined) return undefined;
+  const given = Object.fromEntries(Object.entries(config ?? {}).filter(([, value]) => value !== undefined));
+  return { ...given, ...(typeof flag === 'number' && { port: flag }) };
 }
 
 function toCommand(wish: NonNullable<Config['preflight']>[number]): UserCommand {

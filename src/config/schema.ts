@@ -170,6 +170,19 @@ export const configSchema = z.strictObject(
         table,
       )
       .optional(),
+    serve: z
+      .strictObject(
+        {
+          port: count(0, 65_535).optional(),
+          host: text.optional(),
+          allowHosts: texts.optional(),
+          tlsCert: text.optional(),
+          tlsKey: text.optional(),
+          insecure: flag.optional(),
+        },
+        table,
+      )
+      .optional(),
     engine: oneOf(['local', 'slurm', 'ray']).optional(),
     allowScratch: flag.optional(),
   },
@@ -189,12 +202,25 @@ export interface ConfigIssue {
 
 /** Checks parsed data. Unknown keys come first: they explain what else is missing. */
 export function checkConfig(data: unknown): { readonly config: Config } | { readonly issue: ConfigIssue } {
-  const result = configSchema.safeParse(data);
-  if (result.success) return { config: result.data };
+  const checked = checkTable(configSchema, data);
+  return 'issue' in checked ? checked : { config: checked.value };
+}
+
+/** The same for another table of settings. */
+export function checkTable<S extends z.ZodType>(
+  schema: S,
+  data: unknown,
+): { readonly value: z.output<S> } | { readonly issue: ConfigIssue } {
+  const result = schema.safeParse(data);
+  if (result.success) return { value: result.data };
   const issues = result.error.issues.map(toIssue);
   const issue = issues.find(({ unknownKey }) => unknownKey !== undefined) ?? issues[0];
   return { issue: issue ?? { path: [], message: 'is not valid' } };
 }
+
+/** A table's JSON schema; what JSON cannot hold is anything in it. */
+export const jsonSchemaOf = (schema: z.ZodType): unknown =>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
 
 /** The published JSON schema of the configuration file (draft 2020-12). */
 export const configJsonSchema = (): Record<string, unknown> => ({

@@ -12,7 +12,19 @@ import type { Autopsy, Evidence, Failure } from './types.js';
  * before recall: exit 0 is success whatever a log says, and an exception that was printed long before the end, or
  * beside another exit status than Python's own, is no cause. For an attempt that trainguard itself stopped see
  * `failureOfStop`.
+ *
+ * Nothing is read and nothing is thrown: all that it looks at is in `autopsy`.
+ * @param rules go before the table, the first that matches decides
  * @param find finds the rules' patterns; without it a rule with a pattern matches nothing
+ * @example
+ * ```ts
+ * const failure = classify({
+ *   exit: { type: 'signal', signal: 'SIGKILL', number: 9 },
+ *   tails: [{ source: 'err.log', text: 'step 100\n' }],
+ *   host: { oomKills: 1 },
+ * });
+ * console.log(failure.kind); // host-memory
+ * ```
  */
 export function classify(
   autopsy: Autopsy,

@@ -31,6 +31,7 @@ export type Exit =
 
 /** A line or fact that a classification rests on. */
 export interface Evidence {
+  /** The line, or the fact in words. */
   readonly text: string;
   /** Where it stands: a log file and its line, or a host fact such as `oom_kill`. */
   readonly source: string;
@@ -38,6 +39,7 @@ export interface Evidence {
 
 /** A classified end of an attempt. */
 export interface Failure {
+  /** What it is counted as. */
   readonly kind: FailureKind;
   /** Equal for two failures that are the same failure; undefined where nothing identifies it. */
   readonly fingerprint?: string;
@@ -45,6 +47,7 @@ export interface Failure {
   readonly reason: string;
   /** What a person may do about it, if there is something to say. */
   readonly advice?: string;
+  /** What told it; empty where the exit status alone did. */
   readonly evidence: readonly Evidence[];
   /** 0 to 1. */
   readonly confidence: number;
@@ -61,7 +64,9 @@ export interface Failure {
 
 /** A log's end, as the classifier gets it. */
 export interface LogTail {
+  /** What evidence names as its source; a name with the word `err` in it is the error stream's. */
   readonly source: string;
+  /** Its last lines, as they were printed. */
   readonly text: string;
   /** The number of its first line in the file, from 1; undefined: not known, lines are then counted from the tail's start. */
   readonly firstLine?: number;
@@ -105,8 +110,12 @@ export interface CodeFacts {
 
 /** Everything a classification may look at. */
 export interface Autopsy {
+  /** How the main process ended. */
   readonly exit: Exit;
+  /** The ends of its logs: standard output, standard error. */
   readonly tails: readonly LogTail[];
+  /** What its heartbeats said, if they said that something is wrong. */
   readonly health?: HealthFinding;
+  /** What is known of the host; `{}` is nothing. */
   readonly host: HostFacts;
 }

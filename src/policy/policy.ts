@@ -3,13 +3,16 @@ import type { SilenceSettings } from '../progress/types.js';
 
 /** A user's rule on failures (config `failures`): what it matches, and what is done. */
 export interface FailureRule {
+  /** All that it names must hold; exit codes and signals (`SIGKILL`) are alternatives. */
   readonly match: {
     readonly exitCodes?: readonly number[];
     readonly signals?: readonly string[];
     /** A regular expression's source, tried on each line of the logs' tails. */
     readonly pattern?: string;
   };
+  /** What it is then counted as; as it would be without the rule, unless given. */
   readonly kind?: FailureKind;
+  /** What is then done, whatever its kind. */
   readonly action?: 'retry' | 'fail' | 'ignore' | 'rollback';
 }
 

@@ -101,7 +101,15 @@ export function createHeartbeatReader({ user }: ReaderOptions = {}): (line: stri
   };
 }
 
-/** The explicit heartbeats of one line. */
+/**
+ * The explicit heartbeats of one line: `heartbeat step=120 loss=0.41`, or the same as JSON, anywhere in it. None where
+ * there is none; nothing is thrown, whatever the line holds. Time is linear in its length.
+ * @example
+ * ```ts
+ * const [heartbeat] = parseHeartbeats('12:03 heartbeat step=120 loss=0.41');
+ * console.log(heartbeat?.step, heartbeat?.loss); // 120 0.41
+ * ```
+ */
 export const parseHeartbeats = (line: string): Heartbeat[] =>
   explicitHint.test(line) ? readExplicit(line) : [];
 

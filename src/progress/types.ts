@@ -1,15 +1,23 @@
+/** What a training says it is doing. */
 export type Phase = 'startup' | 'train' | 'eval' | 'checkpoint';
 
 /** One report of progress, read from a line of the training's output (section 5). Unknown is not zero. */
 export interface Heartbeat {
+  /** Optimizer steps done, as the training counts them. */
   readonly step?: number;
+  /** Passes over the data done; may be a fraction. */
   readonly epoch?: number;
+  /** The training loss; may be NaN or Infinity. */
   readonly loss?: number;
+  /** The gradient's norm; may be NaN or Infinity. */
   readonly gradNorm?: number;
+  /** The steps that it will be at its end. */
   readonly totalSteps?: number;
+  /** What it is doing from now on. */
   readonly phase?: Phase;
   /** A checkpoint's path, as the script names it. */
   readonly checkpoint?: string;
+  /** Which process of a distributed training says so, from 0. */
   readonly rank?: number;
   /** What told it, if the script did not say it for us: a format's id, or `pattern` for the user's expression. */
   readonly format?: string;
@@ -27,10 +35,13 @@ export interface Instant {
 
 /** What heartbeats say of the training's health. */
 export interface HealthFinding {
+  /** What was seen. */
   readonly kind: 'non-finite-loss' | 'non-finite-grad-norm' | 'loss-spike' | 'step-went-back' | 'not-resumed';
-  /** The first step at which it was seen, and when that was, ms since 1970. */
+  /** The first step at which it was seen. */
   readonly step?: number;
+  /** Ms since 1970. */
   readonly at?: number;
+  /** One plain sentence. */
   readonly reason: string;
   /** What a person may do about it. */
   readonly advice?: string;

@@ -1,3 +1,4 @@
+import type { JsonCheckpoints } from './json-checkpoints.js';
 import type { WorkerState } from './types.js';
 
 /** What a change of the table of workers leaves to be remembered. JSON. */
@@ -37,4 +38,18 @@ export interface RecoveryClock {
   mono(): number;
   /** Calls once, later; the process need not stay alive for it. @returns takes it back */
   after(ms: number, call: () => void): () => void;
+}
+
+/** What a manager stands on, for programs that keep its state or lead its time. */
+export interface RecoveryInternals {
+  /** Keeps every change; nothing is kept unless given. */
+  readonly log?: WorkerLog;
+  /**
+   * What an earlier manager's log kept. Monitoring is as it was: where it was on, every worker gets a whole timeout from
+   * now on; where it was off, it counts as stopped.
+   */
+  readonly remembered?: Remembered;
+  readonly clock?: RecoveryClock;
+  /** Instead of those in `checkpointDir`. */
+  readonly checkpoints?: JsonCheckpoints;
 }

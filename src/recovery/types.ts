@@ -3,7 +3,9 @@ export type WorkerStatus = 'active' | 'failed' | 'recovered';
 
 /** What is known of one worker. */
 export interface WorkerState {
+  /** 1 to 128 letters, digits or `. _ : @ -`. */
   readonly workerId: string;
+  /** `failed` stays until it beats again; `recovered` until it beats once more. */
   readonly status: WorkerStatus;
   /** Path of the newest JSON checkpoint that was saved for it; null: there is none. */
   readonly lastCheckpoint: string | null;
@@ -18,25 +20,31 @@ export interface WorkerState {
 /** What a worker says of itself when it beats. What else it holds is let pass. */
 export interface Beat {
   /** A whole number from 0 on; left out: unchanged. */
-  readonly currentBatch?: number;
+  readonly currentBatch?: number | undefined;
   readonly [field: string]: unknown;
+}
+
+/** One of many heartbeats that are told at once. */
+export interface WorkerBeat extends Beat {
+  /** Whose it is. */
+  readonly workerId: string;
 }
 
 /** How long one worker may be silent, and how often it may fail. */
 export interface WorkerLimits {
   /** Seconds between two heartbeats; 5 unless given. */
-  readonly heartbeatInterval?: number;
+  readonly heartbeatInterval?: number | undefined;
   /** Seconds of silence after which it counts as failed; three intervals unless given. */
-  readonly heartbeatTimeout?: number;
+  readonly heartbeatTimeout?: number | undefined;
   /** Failures after which it may still go on; 3 unless given. One more, and `heartbeat` answers false for good. */
-  readonly maxFailures?: number;
+  readonly maxFailures?: number | undefined;
 }
 
 export interface RecoveryManagerOptions extends WorkerLimits {
   /** Where JSON checkpoints go, one folder a worker; `checkpoints` unless given. Made at the first save. */
-  readonly checkpointDir?: string;
+  readonly checkpointDir?: string | undefined;
   /** Checkpoints kept of each worker, the newest first; 3 unless given. */
-  readonly keepCheckpoints?: number;
+  readonly keepCheckpoints?: number | undefined;
 }
 
 /** What happened to a worker, or to the watch over them. `at`: ms since 1970. */
@@ -59,9 +67,11 @@ export type RecoveryEvent =
 
 /** A JSON checkpoint on disk. */
 export interface SavedCheckpoint {
+  /** The file, which holds the state's JSON itself. */
   readonly path: string;
   /** Ms since 1970; never less than that of an older checkpoint of the same worker. */
   readonly savedAt: number;
+  /** The file's size. */
   readonly bytes: number;
   /** SHA-256 of the file's bytes, 64 hex digits; the file's name bears it too. */
   readonly sha256: string;
@@ -69,6 +79,7 @@ export interface SavedCheckpoint {
 
 /** The answer to one heartbeat. */
 export interface BeatAnswer {
+  /** As it was asked for. */
   readonly workerId: string;
   /** False: stop. It failed more often than it may, is not registered, or monitoring was stopped. */
   readonly shouldContinue: boolean;

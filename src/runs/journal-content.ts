@@ -13,8 +13,13 @@ export interface JournalContent<T> {
   readonly last: number;
 }
 
-/** Reads the bytes of a journal; damage before its last line is a Problem. Pure. */
-export function parseJournal<T>(file: string, bytes: Buffer): Result<JournalContent<T>> {
+const runGoesOn = 'move it away, and the run goes on from what state.json remembers';
+
+/**
+ * Reads the bytes of a journal; damage before its last line is a Problem. Pure.
+ * @param wayOut what a person may do about damage
+ */
+export function parseJournal<T>(file: string, bytes: Buffer, wayOut = runGoesOn): Result<JournalContent<T>> {
   const entries: T[] = [];
   let start = 0;
   let last = 0;
@@ -22,11 +27,7 @@ export function parseJournal<T>(file: string, bytes: Buffer): Result<JournalCont
     const line = decodeLine(bytes.subarray(start, end), last + 1);
     if (line.type === 'newer') return tooNew(`the journal ${file}`, line.version, schemaVersion);
     if (line.type === 'bad') {
-      return damaged(
-        `the journal ${file}`,
-        `line ${entries.length + 1}: ${line.why}`,
-        `move it away, and the run goes on from what state.json remembers`,
-      );
+      return damaged(`the journal ${file}`, `line ${entries.length + 1}: ${line.why}`, wayOut);
     }
     entries.push(line.event as T);
     last = line.seq;

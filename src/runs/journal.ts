@@ -18,12 +18,16 @@ import { freeName } from './versioned-file.js';
 export interface JournalOptions {
   /** The file was deleted under us. It is put back when this settles; the folder may be made again here. */
   readonly onDeleted?: () => Promise<Result<void>>;
+  /** What a person may do about damage. */
+  readonly wayOut?: string;
+  /** The number of the last entry of the journal that this one follows. */
+  readonly after?: number;
 }
 
 /** Reads a journal and changes nothing; a missing one is empty. Damage before the last line is a Problem (exit 125). */
-export async function readJournal<T>(file: string): Promise<Result<JournalContent<T>>> {
+export async function readJournal<T>(file: string, wayOut?: string): Promise<Result<JournalContent<T>>> {
   try {
-    return parseJournal<T>(file, await fs.readFile(file));
+    return parseJournal<T>(file, await fs.readFile(file), wayOut);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return ok({ entries: [], torn: Buffer.alloc(0), size: 0, last: 0 });
     return refused(`read the journal ${file}`, error);
@@ -52,12 +56,12 @@ export class Journal<T> {
     file: string,
     handle: fs.FileHandle,
     { size, last }: JournalContent<T>,
-    { onDeleted }: JournalOptions,
+    { onDeleted, after = 0 }: JournalOptions,
   ) {
     this.file = file;
     this.#handle = handle;
     this.#size = size;
-    this.#last = last;
+    this.#last = size === 0 ? after : last;
     this.#onDeleted = onDeleted;
   }
 
@@ -69,11 +73,12 @@ export class Journal<T> {
     file: string,
     options: JournalOptions = {},
   ): Promise<Result<{ entries: T[]; journal: Journal<T> }>> {
-    const read = await readJournal<T>(file);
+    const read = await readJournal<T>(file, options.wayOut);
     if (!read.ok) return read;
     const { entries, torn } = read.value;
     try {
-      await sweepTemporaries(path.dirname(file));
+      // whoever goes on from another journal is at work in the folder already
+      if (options.after === undefined) await sweepTemporaries(path.dirname(file));
       if (torn.length > 0) await writeFileAtomic(await freeName(file.replace(/(\.jsonl)?$/, '.torn')), torn);
       const handle = await files.open(file, constants.O_RDWR | constants.O_CREAT, 0o600);
       const journal = new Journal<T>(file, handle, read.value, options);
@@ -95,21 +100,29 @@ export class Journal<T> {
     return this.#last;
   }
 
+  /** Length of what counts, bytes. */
+  get size(): number {
+    return this.#size;
+  }
+
   /**
    * Writes all of `events` at once and waits until they are on the disk; on a Problem none of them is in the file. If
    * the file was deleted it is put back first, also for no events.
+   * @param durable false: it need only survive this process; {@link sync} makes it survive a power cut
    */
-  append(events: readonly T[]): Promise<Result<void>> {
+  append(events: readonly T[], durable = true): Promise<Result<void>> {
     return this.#inTurn(async () => {
       let bytes: Buffer;
       try {
         await this.#settle();
         const there = await this.#putBack();
         if (!there.ok || events.length === 0) return there;
-        bytes = Buffer.from(events.map((event, i) => encodeLine(this.#last + i + 1, event)).join(''));
+        const first = this.#size === 0 && this.#last > 0 ? 0 : undefined;
+        const lines = events.map((event, i) => encodeLine(this.#last + i + 1, event, i === first));
+        bytes = Buffer.from(lines.join(''));
         if (this.#dirty) await this.#cutBack();
         await writeFully(this.#handle, bytes, this.#size);
-        await this.#handle.sync();
+        if (durable) await this.#handle.sync();
       } catch (error) {
         this.#dirty = true;
         await this.#cutBack().catch((cutError: unknown) => {
@@ -122,6 +135,12 @@ export class Journal<T> {
       this.#last += events.length;
       return ok(undefined);
     });
+  }
+
+  /** Makes all that was appended survive a power cut. */
+  sync(): Promise<Result<void>> {
+    const failed = (error: unknown): Result<void> => refused(`write to the journal ${this.file}`, error);
+    return this.#inTurn(() => this.#handle.sync().then(ok, failed));
   }
 
   /**

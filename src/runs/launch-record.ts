@@ -24,6 +24,8 @@ export interface LaunchFlags {
   readonly vault?: string;
   /** URLs among them hold secrets; this file is 0600. */
   readonly notify?: readonly string[];
+  /** A port, or one that is free. */
+  readonly serve?: number | true;
   readonly stdin?: true;
   readonly allowScratch?: true;
 }

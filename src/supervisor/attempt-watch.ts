@@ -37,6 +37,7 @@ interface Watched {
   readonly checkpoints: CheckpointWatch | undefined;
   readonly silence: SilenceWatch;
   readonly unwatchFiles: (() => void) | undefined;
+  readonly unhear: (() => void) | undefined;
 }
 
 /** Launches an attempt and watches it to its end. Answers by `launched` and `exited`. */
@@ -126,6 +127,7 @@ function prepareWatch(
     close() {
       watched?.silence.close();
       watched?.unwatchFiles?.();
+      watched?.unhear?.();
       if (watched?.checkpoints) loop.keep(watched.checkpoints.close());
     },
   };
@@ -147,7 +149,9 @@ function prepareWatch(
         completed: () => worker.noteCheckpoint(),
       });
       const unwatchFiles = parts.watchFiles?.(() => fold.grew());
-      watched = { worker, checkpoints, silence: watchSilence(loop, worker, fold, checkpoints), unwatchFiles };
+      const unhear = parts.hearLines?.((line) => fold.line(line, offsets));
+      const silence = watchSilence(loop, worker, fold, checkpoints);
+      watched = { worker, checkpoints, silence, unwatchFiles, unhear };
       for (const order of orders) order(worker);
       orders = [];
       const exit = await worker.ended;

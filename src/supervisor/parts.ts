@@ -125,6 +125,12 @@ export interface Parts {
    * @returns ends the watch
    */
   readonly watchFiles?: (grew: () => void) => () => void;
+  /**
+   * Heartbeats that come otherwise than in the output (`--serve`), each as the line that would say the same; undefined:
+   * there are none.
+   * @returns ends it
+   */
+  readonly hearLines?: (heard: (line: string) => void) => () => void;
   /** Reads the heartbeats of one line; for each attempt anew, since a format may span lines. */
   heartbeatReader(): (line: string) => readonly Heartbeat[];
   /** What an attempt that starts now is run from; undefined: nobody can say. */

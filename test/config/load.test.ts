@@ -156,6 +156,7 @@ failures:
 preflight: [[nvidia-smi], { command: [./check, --all], timeout: 5m }]
 hooks: { onFailure: [echo, failed], onComplete: { command: [./done] } }
 notify: ["https://example.org/hook", ./tell me, [./tell, me]]
+serve: { port: 8471, host: 10.0.0.1, allowHosts: [head], tlsCert: cert.pem, tlsKey: /abs/key.pem, insecure: false }
 logs: { keep: { attempt: 512MiB, run: 2GB, attempts: 3 }, dir: logs }
 engine: local
 allowScratch: true
@@ -198,6 +199,10 @@ allowScratch: true
     preflight: [['nvidia-smi'], { command: ['./check', '--all'], timeout: 300_000 }],
     hooks: { onFailure: ['echo', 'failed'], onComplete: { command: ['./done'] } },
     notify: ['https://example.org/hook', './tell me', ['./tell', 'me']],
+    serve: {
+      ...{ port: 8471, host: '10.0.0.1', allowHosts: ['head'] },
+      ...{ tlsCert: at('cert.pem'), tlsKey: '/abs/key.pem', insecure: false },
+    },
     logs: { keep: { attempt: 512 * 1024 ** 2, run: 2e9, attempts: 3 }, dir: at('logs') },
     engine: 'local',
     allowScratch: true,
@@ -326,7 +331,7 @@ test('the example is valid and says nothing that is not acted upon', async () =>
 
 test('the published JSON schema lists every key', () => {
   const schema = configJsonSchema() as { properties: Record<string, unknown>; additionalProperties: unknown };
-  const keys = 'command name stateDir maxRetries maxTotalRetries stopOnRepeat outageWindow rollbackEnabled backoff heartbeat health stop checkpoints resume failures preflight hooks notify logs engine allowScratch'; // prettier-ignore
+  const keys = 'command name stateDir maxRetries maxTotalRetries stopOnRepeat outageWindow rollbackEnabled backoff heartbeat health stop checkpoints resume failures preflight hooks notify serve logs engine allowScratch'; // prettier-ignore
   assert.deepEqual(
     Object.keys(schema.properties)
       .filter((key) => key !== '$schema')

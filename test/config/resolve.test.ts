@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
+import type { Config } from '../../src/config/schema.js';
 import { resolvePolicy, resolveSettings } from '../../src/config/resolve.js';
 import { parseSize } from '../../src/config/size.js';
 import { findStateDir } from '../../src/config/state-dir.js';
@@ -77,6 +78,18 @@ describe('settings', () => {
       hooks: {},
       notify: [],
     });
+  });
+
+  test('serving is asked for by the flag or by the table; the port of the flag goes first', () => {
+    const serve = { host: '10.0.0.1', port: 1 };
+    const asked = (config: Config, flag?: number | true): unknown =>
+      resolveSettings(config, flag === undefined ? {} : { serve: flag }, here).serve;
+    assert.equal(asked({}), undefined);
+    assert.deepEqual(asked({}, true), {});
+    assert.deepEqual(asked({}, 8471), { port: 8471 });
+    assert.deepEqual(asked({ serve }), serve);
+    assert.deepEqual(asked({ serve }, true), serve);
+    assert.deepEqual(asked({ serve }, 8471), { ...serve, port: 8471 });
   });
 
   test('commands of the user: a list, or a table with a time limit; --notify replaces the list', () => {

@@ -1,11 +1,11 @@
 import type { HostAnswer, HostQuestion } from '../../supervisor/parts.js';
 import type { UserCommand } from '../../config/resolve.js';
+import { lackingMemory, memoryNow } from '../../engines/local/room.js';
 import type { RunFacts } from '../hook-context.js';
 import { createUserChecks } from './checks.js';
 import { lackingDisk } from './disk.js';
 import { createGpuCheck } from './gpu.js';
 import { createPatience, type Lack } from './lack.js';
-import { lackingMemory, memoryNow } from './memory.js';
 import { checkPort, isAddressInUse, meetingPort } from './port.js';
 
 export interface PreflightOptions {

@@ -1,21 +1,15 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { type Lack, roomIn, spareBytes } from '../../engines/local/room.js';
 import type { FailureKind } from '../../failure/types.js';
 import type { HostQuestion } from '../../supervisor/parts.js';
 import { errorCode, errorText } from '../../util/os/durable.js';
-import { formatBytes } from '../../util/text.js';
-import type { Lack } from './lack.js';
 
 export interface DiskNeeds {
   readonly stateDir: string;
   /** The folders that checkpoints go to. */
   readonly checkpointDirs: readonly string[];
 }
-
-/** Room for the state files, and for what is not known yet. */
-const spareBytes = 1024 * 1024;
-/** A checkpoint may be a folder of several files; a full table of them leaves none. */
-const spareFiles = 16;
 
 /** After these the disk may be what failed: an exit status of 1 says nothing of why. */
 const mayBeTheDisk: ReadonlySet<FailureKind | undefined> = new Set(['storage', 'command', 'config', 'code']);
@@ -63,35 +57,6 @@ async function probe(dir: string, what: string, fine: readonly string[]): Promis
     return {
       about: `writing to ${dir}`,
       words: `${what} ${dir} to be writable again (${errorText(error)})`,
-    };
-  }
-}
-
-async function roomIn(dir: string, bytes: number, what: string, known = true): Promise<Lack | undefined> {
-  try {
-    const { bavail, bsize, files, ffree } = await fs.statfs(dir);
-    const free = bavail * bsize;
-    if (free < bytes) {
-      return {
-        about: `room in ${dir}`,
-        words: `${formatBytes(bytes)} of free space for ${what} ${dir} (${formatBytes(free)} there)`,
-      };
-    }
-    // 0 of 0: a file system that makes them as it needs them (btrfs)
-    if (files > 0 && ffree < spareFiles) {
-      const some = `${ffree} of ${files} inodes are free, though there is space`;
-      return {
-        about: `files in ${dir}`,
-        words: `room for more files on the disk of ${what} ${dir} (${some}; remove some)`,
-      };
-    }
-    return undefined;
-  } catch (error) {
-    // a folder that was only guessed is the training's to make
-    if (!known && errorCode(error) === 'ENOENT') return undefined;
-    return {
-      about: `reaching ${dir}`,
-      words: `${what} ${dir} to be reachable again (${errorText(error)})`,
     };
   }
 }

@@ -1,10 +1,6 @@
-/** Something an attempt has to wait for. */
-export interface Lack {
-  /** What it is about: while this stays the same the words may change in their figures alone. */
-  readonly about: string;
-  /** Goes on after `waiting for`: `1.2 GiB of free space for …`. */
-  readonly words: string;
-}
+import type { Lack } from '../../engines/local/room.js';
+
+export type { Lack } from '../../engines/local/room.js';
 
 /** A limit on how long a guess of ours may hold up an attempt. By `HostQuestion.waitedMs`; there is no clock. */
 export interface Patience {

@@ -1,0 +1,1046 @@
+"""Workers of a training talk to `trainguard serve` through this one file: standard library only, Python 3.8 and up.
+
+    manager = RecoveryManager(heartbeat_interval=5)      # TRAINGUARD_URL and TRAINGUARD_TOKEN_FILE say where it is
+    manager.start_monitoring()
+    manager.register_worker("worker-0")
+    state = manager.load_checkpoint("worker-0") or {"step": 0}
+    while state["step"] < 1000:
+        train(state)
+        if not manager.heartbeat("worker-0", {"current_batch": state["step"]}):
+            break
+        manager.save_checkpoint("worker-0", state)
+    manager.unregister_worker("worker-0")                # it is done: its silence is no failure
+
+Made by `trainguard client python`. Nothing here is ever unpickled: states are JSON.
+"""
+
+import base64
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import http.client
+import json
+import logging
+import math
+import operator
+import os
+import random
+import re
+import socket
+import ssl
+import threading
+import time
+import traceback
+import urllib.parse
+import uuid
+import weakref
+from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar, Union
+
+__all__ = [
+    "RecoveryContext",
+    "RecoveryError",
+    "RecoveryManager",
+    "RecursiveTrainingRecovery",
+    "RequestRefused",
+    "ServerUnavailable",
+    "WorkerState",
+]
+
+_T = TypeVar("_T")
+_log = logging.getLogger("trainguard")
+# of its own, so that a training that seeded `random` draws what it would have drawn without us
+_random = random.Random(os.urandom(16))
+_WORKER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}")
+_FILE_NAME = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-(\d+)\.([0-9a-f]{64})\.json")
+_BEATS_A_REQUEST = 1000  # the server takes no more
+_TRACEBACK_CHARS = 64 * 1024
+_ASIDE = ".sent"
+
+
+class RecoveryError(Exception):
+    """Whatever this file raises, but for wrong arguments (TypeError, ValueError)."""
+
+
+class ServerUnavailable(RecoveryError, ConnectionError):
+    """The server did not answer, or was too busy to: trying again later may help."""
+
+
+class RequestRefused(RecoveryError):
+    """The server said no, and will again. `status` is HTTP's (401 the token, 404 no such worker, 413 too large)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerState:
+    """What the server knows of a worker."""
+
+    worker_id: str
+    status: str  # "active", "failed" (silent for too long, or marked) or "recovered" (failed, and beat again)
+    last_checkpoint: Optional[str]  # path on the server's machine
+    failure_count: int
+    last_heartbeat: float  # seconds since 1970, as time.time()
+    current_batch: int
+
+
+class RecoveryManager:
+    """Registers workers, beats for them while they get on, and keeps their checkpoints.
+
+    One object serves all workers of a process, from any thread. A process that was forked, or that is an actor on another
+    machine, beats only for the workers that it names itself. Where the server cannot be reached the training goes on.
+
+    heartbeat_interval   seconds between two reports of a worker
+    max_failures         failures after which a worker may still go on; one more and `heartbeat` answers False for good
+    checkpoint_dir       where a checkpoint goes that the server could not take; it is sent when the server is back
+    url, token           unless in TRAINGUARD_URL, and TRAINGUARD_TOKEN or a file that TRAINGUARD_TOKEN_FILE names
+    ca                   a PEM file that the server's certificate is checked against, unless in TRAINGUARD_CA
+    heartbeat_timeout    seconds of silence after which a worker counts as failed (three intervals): longer than a step
+    retry_for            seconds that save_checkpoint, load_checkpoint and questions go on trying
+    request_timeout      seconds that one request waits for the server
+    """
+
+    def __init__(
+        self,
+        heartbeat_interval: float = 5,
+        max_failures: int = 3,
+        checkpoint_dir: Union[str, "os.PathLike[str]"] = "checkpoints",
+        *,
+        url: Optional[str] = None,
+        token: Optional[str] = None,
+        ca: Optional[str] = None,
+        heartbeat_timeout: Optional[float] = None,
+        keep_checkpoints: int = 3,
+        retry_for: float = 30,
+        request_timeout: float = 10
+    ) -> None:
+        self._interval = _positive("heartbeat_interval", heartbeat_interval)
+        timeout = 3 * self._interval if heartbeat_timeout is None else heartbeat_timeout
+        self._timeout = _positive("heartbeat_timeout", timeout)
+        if self._timeout < self._interval:
+            raise ValueError("heartbeat_timeout is shorter than heartbeat_interval: every worker would fail")
+        self._max_failures = _whole("max_failures", max_failures)
+        self._spool = _Spool(os.fspath(checkpoint_dir), max(1, _whole("keep_checkpoints", keep_checkpoints)))
+        self._retry_for = retry_for
+        self._server = _Server(url, token, ca, _positive("request_timeout", request_timeout))
+        self._workers: Dict[str, _Worker] = {}
+        self._monitoring: Optional[bool] = None  # None: neither started nor stopped yet
+        self._monitoring_told = False
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+        self._failures, self._not_before = 0, 0.0  # in a row; when to try again
+        _managers.add(self)
+
+    # -- monitoring
+
+    def start_monitoring(self) -> None:
+        """Has the server watch for silent workers, and begins to beat for those registered here, in a thread.
+
+        Raises RequestRefused if the token is wrong; a server that is away is told when it is back.
+        """
+        self._monitoring = True
+        self._monitoring_told = False
+        try:
+            self._tell_monitoring()
+        except ServerUnavailable as error:
+            self._away(error)
+        self._ensure_thread()
+
+    def stop_monitoring(self, *, fleet: bool = False) -> None:
+        """Ends this process's thread; from now on `heartbeat` answers False here, and nothing is sent.
+
+        The server goes on watching: workers of other processes notice nothing, and those of this one count as failed once
+        they are silent, unless they were unregistered. With fleet=True the server stops watching all workers of all
+        processes, and tells each of them to stop.
+        """
+        self._monitoring = False
+        self._stop.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2 * self._server.timeout)
+        if fleet:
+            self._ask("PUT", "/v1/monitoring", {"monitoring": False})
+
+    # -- workers
+
+    def register_worker(self, worker_id: str, initial_state: Optional[Dict[str, Any]] = None) -> WorkerState:
+        """Names a worker of this process; again after it came back. Only `current_batch` of the state counts.
+
+        Raises ValueError for an id that is none, RequestRefused if the token is wrong. If the server is away the answer is
+        what is known here, and the worker is registered when the server is back.
+        """
+        worker = self._worker(worker_id)
+        with self._lock:
+            worker.take(initial_state)
+            worker.told = worker.moved
+            worker.registered_here, worker.known, worker.go_on = True, False, True
+        try:
+            state = self._register(worker)
+        except ServerUnavailable as error:
+            self._away(error)
+            local = self._spool.newest(worker_id)
+            state = WorkerState(worker_id, "active", local, 0, time.time(), worker.batch or 0)
+        self._ensure_thread()
+        return state
+
+    def unregister_worker(self, worker_id: str) -> bool:
+        """It has finished: it is no longer watched; its checkpoints stay. False: there was no such worker."""
+        with self._lock:
+            self._workers.pop(worker_id, None)
+        try:
+            self._ask("DELETE", _path(worker_id))
+        except RequestRefused as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def heartbeat(self, worker_id: str, state: Optional[Dict[str, Any]] = None) -> bool:
+        """The worker got on. Cheap: call it every step. Answers whether to go on, as the server said last.
+
+        False: it failed more often than it may, nobody registered it, or monitoring was stopped. `state` may hold
+        current_batch, step, loss and other plain values; {"phase": "eval"} says that the batch stands still on purpose,
+        until the next call without it. A call that names the batch of the last one is no progress. While the server is
+        away it answers as before (True at first).
+        """
+        if self._monitoring is False:
+            return False
+        worker = self._worker(worker_id)
+        with self._lock:
+            worker.take(state)
+            first, worker.asked = not worker.asked, True
+            if first:
+                worker.moved += 1
+            inline = first or (self._thread is None and worker.due(self._interval))
+        if inline and time.monotonic() >= self._not_before:
+            self._try_report([worker])
+        self._ensure_thread()
+        return worker.go_on
+
+    @contextlib.contextmanager
+    def phase(self, worker_id: str, name: str, at_most: float = 3600) -> Iterator[None]:
+        """`with manager.phase("worker-0", "eval"):` beats though no batch passes, for `at_most` seconds.
+
+        For evaluation, loading, saving: startup, eval, checkpoint. Only while monitoring is started here.
+        """
+        worker = self._worker(worker_id)
+        with self._lock:
+            before, worker.within = worker.within, (name, time.monotonic() + _positive("at_most", at_most))
+            worker.moved += 1
+        try:
+            self._ensure_thread()
+            yield
+        finally:
+            with self._lock:
+                worker.within = before
+                worker.moved += 1
+
+    def get_worker(self, worker_id: str) -> Optional[WorkerState]:
+        """None: no such worker. Raises ServerUnavailable."""
+        try:
+            return _worker_state(self._ask("GET", _path(worker_id)))
+        except RequestRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def get_failed_workers(self) -> List[WorkerState]:
+        """Every worker of the fleet that counts as failed, by id. Raises ServerUnavailable."""
+        found: List[WorkerState] = []
+        after = ""
+        while True:
+            page = self._ask("GET", "/v1/workers?status=failed&limit=1000" + after)
+            found += [_worker_state(worker) for worker in page["workers"]]
+            if page.get("next") is None:
+                return found
+            after = "&after=" + urllib.parse.quote(page["next"], safe="")
+
+    def mark_worker_failed(self, worker_id: str, reason: Optional[str] = None) -> WorkerState:
+        """Adds one to its failure_count, also if it failed before. Raises RequestRefused (404) if there is no such worker."""
+        return _worker_state(self._ask("POST", _path(worker_id, "/failures"), {"reason": reason} if reason else {}))
+
+    # -- checkpoints
+
+    def save_checkpoint(self, worker_id: str, state: Any) -> str:
+        """Returns the path of the file once the state is safe on a disk: the server's, or else checkpoint_dir's.
+
+        A server that is away is tried for `retry_for` seconds, but only at the first save of an outage. Raises ValueError or
+        TypeError for what JSON cannot hold (NaN, Infinity, an array) and says where in the state it is; RequestRefused if it
+        is larger than the server takes; OSError if it could be kept nowhere.
+        """
+        data = _to_json(state)
+        worker = self._worker(worker_id)
+        with worker.saving:
+            patience = 0 if worker.unsent else self._retry_for
+            try:
+                return self._send_checkpoint(worker, data, patience)
+            except (ServerUnavailable, RequestRefused) as error:
+                # a state is not lost for a token that was changed
+                if isinstance(error, RequestRefused) and error.status not in (401, 403):
+                    raise
+                path = self._spool.write(worker_id, data, worker.newest)
+                worker.unsent = path
+                _log.warning("the checkpoint of %s is kept in %s until the server takes it: %s", worker_id, path, error)
+                return path
+
+    def load_checkpoint(self, worker_id: str) -> Any:
+        """The newest state that is whole, of the server's and of those kept in checkpoint_dir. None: there is none.
+
+        Raises ServerUnavailable if the server is away and nothing is kept here: whether there is one is not known then, and
+        to train from the beginning would be a guess.
+        """
+        found = self._load(worker_id)
+        return None if found is None else found[0]
+
+    def _load(self, worker_id: str) -> Optional[Tuple[Any, str]]:
+        worker = self._worker(worker_id)
+        local = self._spool.read_newest(worker_id)
+        try:
+            remote = self._fetch(worker_id, self._retry_for)
+        except ServerUnavailable as error:
+            if local is None:
+                raise
+            _log.warning("%s goes on from %s: %s", worker_id, local[0], error)
+            remote = None
+        if remote is not None:
+            worker.newest = remote[0]
+        if local is not None and (remote is None or _order(local[0]) > _order(remote[0])):
+            return json.loads(local[1]), local[0]
+        return None if remote is None else (json.loads(remote[1]), remote[0])
+
+    def _fetch(self, worker_id: str, patience: float) -> Optional[Tuple[str, bytes]]:
+        """The name and the bytes of the newest one at the server."""
+
+        def fetch() -> Optional[Tuple[str, bytes]]:
+            try:
+                answer = self._server.request("GET", _path(worker_id, "/checkpoints/latest"))
+            except RequestRefused as error:
+                if error.status == 404:
+                    return None
+                raise
+            digest = answer.headers.get("Content-Digest")
+            if digest is not None and digest != _content_digest(answer.body):
+                raise ServerUnavailable("the checkpoint of %s was damaged on its way" % worker_id)
+            return answer.headers.get("Trainguard-Checkpoint", ""), answer.body
+
+        return _patiently(fetch, patience)
+
+    def _send_checkpoint(self, worker: "_Worker", data: bytes, patience: float) -> str:
+        headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Digest": _content_digest(data)}
+        path = _path(worker.worker_id, "/checkpoints")
+        saved = _patiently(lambda: self._server.request("POST", path, data, headers), patience).json()
+        worker.newest = os.path.basename(saved["path"])
+        worker.unsent = None
+        self._spool.put_aside(worker.worker_id)
+        return str(saved["path"])
+
+    def _send_unsent(self, worker: "_Worker") -> None:
+        """The newest that is kept here goes to the server, unless it has a newer one by now. Older ones are superseded."""
+        with worker.saving:
+            local = self._spool.read_newest(worker.worker_id)
+            if local is None:
+                worker.unsent = None
+                return
+            remote = self._fetch(worker.worker_id, 0)
+            if remote is not None and _order(remote[0]) >= _order(local[0]):
+                worker.unsent = None
+                self._spool.put_aside(worker.worker_id)
+            else:
+                path = self._send_checkpoint(worker, local[1], 0)
+                _log.warning("the checkpoint of %s that was kept here is now %s", worker.worker_id, path)
+
+    # -- beating
+
+    def _beat(self, stop: threading.Event) -> None:
+        tick = self._interval / 5
+        while not stop.wait(tick):
+            try:
+                with self._lock:
+                    workers = list(self._workers.values())
+                    # one that is due takes all along that have something to say: one request an interval
+                    due = any(worker.due(self._interval - tick / 2) for worker in workers)
+                    telling = [worker for worker in workers if due and worker.due(0)]
+                    late = [worker for worker in workers if worker.registered_here and not worker.known]
+                if (telling or late) and time.monotonic() >= self._not_before:
+                    self._try_report(list({id(worker): worker for worker in telling + late}.values()))
+                if not self._failures:
+                    for worker in workers:
+                        if worker.unsent is not None and time.monotonic() >= worker.send_not_before:
+                            worker.send_not_before = time.monotonic() + 2 * self._timeout
+                            self._send_unsent(worker)
+            except RecoveryError as error:
+                _log.info("%s", error)  # what could not be sent stays, and is sent later
+            except Exception:  # a bug or a full disk here must not end the beating
+                _log.exception("trainguard's heartbeats: this should not happen; they go on")
+
+    def _try_report(self, workers: List["_Worker"]) -> None:
+        try:
+            self._report(workers)
+        except RecoveryError as error:
+            self._away(error)
+
+    def _report(self, workers: List["_Worker"]) -> None:
+        if not self._monitoring_told:
+            self._tell_monitoring()
+        for worker in workers:
+            if worker.registered_here and not worker.known:
+                self._register(worker)
+        for start in range(0, len(workers), _BEATS_A_REQUEST):
+            some = workers[start : start + _BEATS_A_REQUEST]
+            with self._lock:
+                said = [(worker, worker.moved, worker.beat()) for worker in some if worker.due(0)]
+            if not said:
+                continue
+            body = {"heartbeats": [beat for _, _, beat in said]}
+            answers = self._request("POST", "/v1/heartbeats", body, patience=0, timeout=self._beat_timeout)["answers"]
+            forgotten = []
+            with self._lock:
+                for (worker, moved, _), answer in zip(said, answers):
+                    worker.sent_at, worker.told = time.monotonic(), moved
+                    if answer["status"] is None and worker.registered_here:
+                        worker.known = False
+                        forgotten.append(worker)
+                    else:
+                        worker.go_on = bool(answer["shouldContinue"])
+            if forgotten:
+                self._monitoring_told = False
+                self._tell_monitoring()
+            for worker in forgotten:
+                self._register(worker)
+        self._reached()
+
+    def _register(self, worker: "_Worker") -> WorkerState:
+        with self._lock:
+            beat = worker.beat()
+        body = {
+            "initialState": {name: value for name, value in beat.items() if name != "workerId"},
+            "heartbeatInterval": self._interval,
+            "heartbeatTimeout": self._timeout,
+            "maxFailures": self._max_failures,
+        }
+        state = _worker_state(
+            self._request("PUT", _path(worker.worker_id), body, patience=0, timeout=self._beat_timeout)
+        )
+        self._reached()
+        with self._lock:
+            worker.known = True
+        if state.last_checkpoint is not None:
+            worker.newest = os.path.basename(state.last_checkpoint)
+        return state
+
+    def _tell_monitoring(self) -> None:
+        if self._monitoring:
+            self._request("PUT", "/v1/monitoring", {"monitoring": True}, patience=0, timeout=self._beat_timeout)
+        self._monitoring_told = True
+
+    def _away(self, error: RecoveryError) -> None:
+        """Tries again soon, then ever more seldom; an interval at most, so that a server that is back misses nobody."""
+        if self._failures == 0:
+            _log.warning("%s; the training goes on, and heartbeats as soon as it can be reached", error)
+        self._failures += 1
+        longest = min(self._interval, 0.2 * 2 ** min(self._failures, 20))
+        self._not_before = time.monotonic() + longest * _random.uniform(0.5, 1)
+
+    def _reached(self) -> None:
+        if self._failures > 0:
+            _log.warning("%s answers again", self._server.url)
+        self._failures, self._not_before = 0, 0.0
+
+    # -- the rest
+
+    def _ask(self, method: str, path: str, body: Optional[Dict[str, Any]] = None) -> Any:
+        return self._request(method, path, body, patience=self._retry_for)
+
+    def _request(
+        self, method: str, path: str, body: Optional[Dict[str, Any]], patience: float, timeout: Optional[float] = None
+    ) -> Any:
+        # the same for each try: what was done already is not done twice
+        headers = {} if method == "GET" or path == "/v1/heartbeats" else {"Idempotency-Key": uuid.uuid4().hex}
+        data = None if body is None else json.dumps(body, allow_nan=False).encode()
+        return _patiently(lambda: self._server.request(method, path, data, headers, timeout), patience).json()
+
+    def _worker(self, worker_id: str) -> "_Worker":
+        with self._lock:
+            worker = self._workers.get(worker_id)
+        if worker is not None:
+            return worker
+        _check_worker_id(worker_id)
+        # left behind by an earlier life of this worker, on this machine
+        made = _Worker(worker_id, self._spool.newest(worker_id))
+        with self._lock:
+            return self._workers.setdefault(worker_id, made)
+
+    def _ensure_thread(self) -> None:
+        with self._lock:
+            if self._monitoring and self._thread is None and self._workers:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._beat, args=(self._stop,), name="trainguard-heartbeats", daemon=True
+                )
+                self._thread.start()
+
+    @property
+    def _beat_timeout(self) -> float:
+        return min(self._server.timeout, max(self._interval, 0.5))
+
+    def _after_fork(self) -> None:
+        """In the child: locks may be held by threads that are not here, and the workers are the parent's."""
+        self._lock, self._stop, self._thread = threading.Lock(), threading.Event(), None
+        self._workers = {}
+        self._server.close()
+
+
+class _Worker:
+    """What this process knows of a worker. Guarded by the manager's lock, but for `saving`."""
+
+    def __init__(self, worker_id: str, unsent: Optional[str]) -> None:
+        self.worker_id = worker_id
+        self.fields: Dict[str, Any] = {}
+        self.batch: Optional[int] = None
+        self.spoken: Optional[Tuple[str, float]] = None  # a phase by heartbeat's word, and when it ends
+        self.within: Optional[Tuple[str, float]] = None  # a phase by `with`
+        self.moved = 0  # counts its progress, ...
+        self.told = 0  # ... of which the server knows so much
+        self.sent_at = -math.inf
+        self.asked = False
+        self.registered_here = False
+        self.known = False  # by the server, as far as is known
+        self.go_on = True
+        self.saving = threading.Lock()
+        self.newest: Optional[str] = None  # name of the newest checkpoint that the server told of
+        self.unsent = unsent  # path of the newest that it has not got
+        self.send_not_before = 0.0
+
+    def take(self, state: Optional[Dict[str, Any]]) -> None:
+        state = {} if state is None else state
+        batch = state.get("current_batch", state.get("currentBatch"))
+        if batch is not None:
+            batch = _whole("current_batch", batch)
+        fields: Dict[str, Any] = {}
+        for name, value in state.items():
+            if name in ("current_batch", "currentBatch", "phase", "workerId"):
+                continue
+            if isinstance(value, float) and not math.isfinite(value):
+                fields[name] = str(value)  # a loss of NaN is to be seen, and JSON has no other way to say it
+            elif isinstance(value, (str, int, float)):
+                fields[name] = value
+        phase = state.get("phase")
+        self.spoken = None if phase in (None, "train") else (str(phase), time.monotonic() + 3600)
+        # what names no batch is progress by the caller's word
+        if batch is None or batch != self.batch or fields.get("step") != self.fields.get("step"):
+            self.moved += 1
+        self.fields = fields
+        self.batch = self.batch if batch is None else batch
+
+    def phase(self) -> Optional[str]:
+        for phase in (self.within, self.spoken):
+            if phase is not None and time.monotonic() < phase[1]:
+                return phase[0]
+        return None
+
+    def due(self, age: float) -> bool:
+        """Whether there is something to say, and the last word is so many seconds old."""
+        return (self.moved != self.told or self.phase() is not None) and time.monotonic() - self.sent_at >= age
+
+    def beat(self) -> Dict[str, Any]:
+        beat = dict(self.fields, workerId=self.worker_id)
+        if self.batch is not None:
+            beat["currentBatch"] = self.batch
+        phase = self.phase()
+        if phase is not None:
+            beat["phase"] = phase
+        return beat
+
+
+class _Spool:
+    """Checkpoints on this machine's disk, named as the server names its own: the stamp orders them, the digest proves them."""
+
+    def __init__(self, directory: str, keep: int) -> None:
+        self.directory, self.keep = os.path.abspath(directory), keep
+
+    def write(self, worker_id: str, data: bytes, newest: Optional[str]) -> str:
+        """Settled on the disk when it returns. @param newest a name that the new one is to come after"""
+        folder = self._folder(worker_id)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        stamp, counter = _stamp(time.time()), 0
+        for before in [newest] + self._names(worker_id)[-1:]:
+            # a clock that went back must not make the newest an old one
+            if before is not None and (stamp, counter) <= _order(before):
+                stamp, counter = _order(before)[0], _order(before)[1] + 1
+        name = "%s-%06d.%s.json" % (stamp, counter, hashlib.sha256(data).hexdigest())
+        path, temporary = os.path.join(folder, name), os.path.join(folder, ".%s.%d" % (uuid.uuid4().hex, os.getpid()))
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        _fsync_folder(folder)
+        self._prune(folder, self._names(worker_id))
+        return path
+
+    def newest(self, worker_id: str) -> Optional[str]:
+        """By its name alone."""
+        names = self._names(worker_id)
+        return os.path.join(self._folder(worker_id), names[-1]) if names else None
+
+    def read_newest(self, worker_id: str) -> Optional[Tuple[str, bytes]]:
+        """Path and bytes of the newest that is what its name says; damaged ones are passed over and left where they are."""
+        for name in reversed(self._names(worker_id)):
+            path = os.path.join(self._folder(worker_id), name)
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+            except FileNotFoundError:  # put aside in this moment
+                continue
+            if hashlib.sha256(data).hexdigest() == name.split(".")[-2]:
+                return path, data
+            _log.warning("%s is damaged and passed over", path)
+        return None
+
+    def put_aside(self, worker_id: str) -> None:
+        """The server has these, or a newer one: they are kept, but count no more."""
+        folder = self._folder(worker_id)
+        names = self._names(worker_id)
+        for name in names:
+            os.replace(os.path.join(folder, name), os.path.join(folder, name + _ASIDE))
+        if names:
+            self._prune(folder, sorted(name for name in os.listdir(folder) if name.endswith(_ASIDE)))
+
+    def _prune(self, folder: str, names: List[str]) -> None:
+        for name in names[: -self.keep]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+
+    def _names(self, worker_id: str) -> List[str]:
+        try:
+            names = os.listdir(self._folder(worker_id))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted((name for name in names if _FILE_NAME.fullmatch(name)), key=_order)
+
+    def _folder(self, worker_id: str) -> str:
+        """Ids that differ in upper and lower case alone stay apart on a file system that takes these for the same."""
+        if worker_id == worker_id.lower():
+            return os.path.join(self.directory, worker_id)
+        return os.path.join(self.directory, worker_id + "~" + hashlib.sha256(worker_id.encode()).hexdigest()[:8])
+
+
+class _Answer(NamedTuple):
+    headers: Any
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body else None
+
+
+class _Server:
+    """Requests over connections that are kept; as many as there are threads that ask at once."""
+
+    def __init__(self, url: Optional[str], token: Optional[str], ca: Optional[str], timeout: float) -> None:
+        self.url = (url or os.environ.get("TRAINGUARD_URL") or "").rstrip("/")
+        self.timeout = timeout
+        self._token = token or os.environ.get("TRAINGUARD_TOKEN")
+        self._token_file = None if self._token else os.environ.get("TRAINGUARD_TOKEN_FILE")
+        if not self.url or not (self._token or self._token_file):
+            missing = "TRAINGUARD_TOKEN_FILE (or TRAINGUARD_TOKEN)" if self.url else "TRAINGUARD_URL"
+            raise RecoveryError("set %s to what `trainguard serve` printed, or pass url= and token=" % missing)
+        address = urllib.parse.urlsplit(self.url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise RecoveryError("TRAINGUARD_URL is to be http://HOST:PORT or https://HOST:PORT, not %s" % self.url)
+        self._host, self._port, self._path = address.hostname, address.port, address.path
+        self._tls: Optional[ssl.SSLContext] = None
+        ca = ca or os.environ.get("TRAINGUARD_CA") or None
+        if address.scheme == "https":
+            try:
+                self._tls = ssl.create_default_context(cafile=ca)
+            except (OSError, ssl.SSLError) as error:
+                raise RecoveryError("TRAINGUARD_CA: %s cannot be read: %s" % (ca, error)) from None
+        if self._token_file:
+            self._read_token()
+        self._idle: Deque[http.client.HTTPConnection] = collections.deque()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Optional[bytes] = None,
+        headers: Optional[Dict[str, str]] = None,
+        timeout: Optional[float] = None,
+    ) -> _Answer:
+        """Raises ServerUnavailable and RequestRefused, nothing else."""
+        timeout = timeout or self.timeout
+        status, answer = self._exchange(method, path, body, headers or {}, timeout)
+        if status == 401 and self._token_file:  # it may have been given a new one
+            with contextlib.suppress(RecoveryError):
+                self._read_token()
+            status, answer = self._exchange(method, path, body, headers or {}, timeout)
+        if 200 <= status < 300:
+            return answer
+        said = "%s %s answered %d: %s" % (method, self.url + path, status, _detail(answer.body))
+        if status in (408, 429) or status >= 500:
+            raise ServerUnavailable(said)
+        raise RequestRefused(status, said)
+
+    def _exchange(
+        self, method: str, path: str, body: Optional[bytes], headers: Dict[str, str], timeout: float
+    ) -> Tuple[int, _Answer]:
+        headers = dict(headers, Authorization="Bearer %s" % self._token)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        while True:
+            try:
+                connection, kept = self._idle.pop(), True
+            except IndexError:
+                connection, kept = self._connection(), False
+            try:
+                connection.timeout = timeout
+                if connection.sock is not None:
+                    connection.sock.settimeout(timeout)
+                connection.request(method, self._path + path, body, headers)
+                response = connection.getresponse()
+                answer = _Answer(response.headers, response.read())
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                # a server that was started anew knows nothing of the connections to the old one
+                if kept and not isinstance(error, socket.timeout):
+                    continue
+                raise ServerUnavailable("%s cannot be reached (%s)" % (self.url, error or type(error).__name__)) from error
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.append(connection)
+            return response.status, answer
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is not None:
+            return http.client.HTTPSConnection(self._host, self._port, context=self._tls)
+        return http.client.HTTPConnection(self._host, self._port)
+
+    def _read_token(self) -> None:
+        try:
+            with open(str(self._token_file), encoding="ascii") as file:
+                self._token = file.read().strip()
+        except (OSError, ValueError) as error:
+            raise RecoveryError("TRAINGUARD_TOKEN_FILE cannot be read: %s" % error) from None
+
+    def close(self) -> None:
+        """After a fork: closes our ends alone, the parent goes on with its own."""
+        _close_all(self._idle)
+
+
+def _close_all(connections: Deque[http.client.HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
+
+
+@dataclasses.dataclass
+class RecoveryContext:
+    """What a training knows of itself when it fails; a dict with these keys will do. What else it holds is let be."""
+
+    run_id: Optional[str] = None
+    attempt: int = 0
+    step: Optional[int] = None
+    epoch: Optional[float] = None
+    model_id: Optional[str] = None
+    last_checkpoint_path: Optional[str] = None
+    error: Any = None
+    worker_id: Optional[str] = None
+    state: Any = None  # of the checkpoint that was rolled back to
+
+
+class RecursiveTrainingRecovery:
+    """Tries a failed training again, as the server's policy says: it knows the kinds of failure and what helps.
+
+    config, in snake_case or camelCase:
+        retry              retry(context): trains again. It succeeded unless it raises or returns False
+        max_retries        retries a `recover` makes (3)
+        rollback_enabled   whether the context may be set back to the newest checkpoint that verifies (True)
+        backoff            {"initial": 10, "factor": 2, "max": 300, "jitter": 0.2}: seconds before a retry
+        strategies         by kind of failure, instead of the policy's: {"retry": bool, "rollback": bool}, or a function that
+                           is called in place of `retry`: {"gpu-memory": halve_the_batch_and_train}
+        manager            the RecoveryManager to ask (one of its own otherwise)
+    """
+
+    _KEYS = ("max_retries", "rollback_enabled", "backoff", "retry", "strategies", "manager")
+
+    def __init__(self, config: Optional[Dict[str, Any]] = None) -> None:
+        given = {_snake(name): value for name, value in (config or {}).items()}
+        unknown = sorted(set(given) - set(self._KEYS))
+        if unknown:
+            raise ValueError("config has no %s; it has %s" % (", ".join(unknown), ", ".join(self._KEYS)))
+        self._max_retries = _whole("max_retries", given.get("max_retries", 3))
+        self._rollback_enabled = bool(given.get("rollback_enabled", True))
+        self._backoff = given.get("backoff")
+        self._retry: Optional[Callable[[Any], Any]] = given.get("retry")
+        self._strategies: Dict[str, Any] = given.get("strategies") or {}
+        self._manager: RecoveryManager = given.get("manager") or RecoveryManager()
+        self._status: Optional[str] = None
+        self._attempts = 0
+        self._reasons: List[str] = []
+
+    def recover(self, error: Union[BaseException, str], context: Any = None) -> bool:
+        """Retries until one succeeds (True), or the policy sees no sense in another, or max_retries are spent (False).
+
+        `context` (RecoveryContext, dict or an object of yours) is given to each retry, with attempt, error and, after a
+        rollback, last_checkpoint_path and state set. Raises ValueError for a context whose fields are wrong; whatever a retry
+        raises is judged in its turn, but KeyboardInterrupt and SystemExit pass.
+        """
+        context = {} if context is None else context
+        _check_context(context)
+        self._status, self._attempts, self._reasons = None, 0, []
+        history: List[Dict[str, Any]] = []
+        recovered = False
+        while not recovered:
+            _put(context, "error", error)
+            try:
+                decision = self._decide(error, context, history)
+            except RecoveryError as trouble:
+                self._reasons.append("nothing was tried: %s" % trouble)
+                break
+            self._reasons.append("%s; %s" % (decision["reason"], decision["why"]))
+            if not decision["retry"] or self._attempts >= self._max_retries:
+                break
+            if decision["rollback"] and not self.rollback_to_safe_state(context):
+                self._reasons.append("there is no checkpoint to go back to")
+            time.sleep(decision["delayMs"] / 1000)
+            history.append({name: decision[name] for name in ("kind", "fingerprint") if name in decision})
+            if _get(context, "step") is not None:
+                history[-1]["step"] = _get(context, "step")
+            self._attempts += 1
+            _put(context, "attempt", self._attempts)
+            try:
+                recovered = self._act(decision["kind"])(context) is not False
+                error = "the retry returned False"
+            except Exception as raised:
+                error = raised
+        self._status = "success" if recovered else "failed"
+        return recovered
+
+    def rollback_to_safe_state(self, context: Any) -> bool:
+        """Puts the newest checkpoint that verifies of the context's worker_id, model_id or run_id (the first that has one)
+        into it, as last_checkpoint_path and state. False: there is none. Raises ServerUnavailable."""
+        _check_context(context)
+        for name in ("worker_id", "model_id", "run_id"):
+            worker_id = _get(context, name)
+            if worker_id is None or not _WORKER_ID.fullmatch(worker_id):
+                continue
+            found = self._manager._load(worker_id)
+            if found is not None:
+                _put(context, "state", found[0])
+                _put(context, "last_checkpoint_path", found[1])
+                return True
+        return False
+
+    def get_recovery_status(self) -> Dict[str, Any]:
+        """Of the last `recover`: last_recovery_status ("success", "failed", or None before the first), attempts, reasons."""
+        return {
+            "last_recovery_status": self._status,
+            "attempts": self._attempts,
+            "reasons": list(self._reasons),
+        }
+
+    def _decide(self, error: Union[BaseException, str], context: Any, history: List[Dict[str, Any]]) -> Any:
+        request: Dict[str, Any] = {
+            "error": _error_report(error),
+            "history": history,
+            "maxRetries": self._max_retries,
+            "rollbackEnabled": self._rollback_enabled,
+        }
+        if _get(context, "step") is not None:
+            request["step"] = _get(context, "step")
+        if self._backoff is not None:
+            request["backoff"] = self._backoff
+        rules = {kind: rule for kind, rule in self._strategies.items() if not callable(rule)}
+        if rules:
+            request["rules"] = rules
+        return self._manager._ask("POST", "/v1/recovery/decision", request)
+
+    def _act(self, kind: str) -> Callable[[Any], Any]:
+        strategy = self._strategies.get(kind)
+        act = strategy if callable(strategy) else self._retry
+        if act is None:
+            raise ValueError("config has no retry: give it the function that trains again")
+        return act
+
+
+def _check_context(context: Any) -> None:
+    for name in ("run_id", "model_id", "worker_id", "last_checkpoint_path"):
+        value = _get(context, name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError("context: %s is to be a text, not %r" % (name, value))
+    for name in ("attempt", "step"):
+        if _get(context, name) is not None:
+            _whole("context: " + name, _get(context, name))
+    epoch = _get(context, "epoch")
+    if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or not epoch >= 0):
+        raise ValueError("context: epoch is to be a number from 0 on, not %r" % (epoch,))
+
+
+def _get(context: Any, name: str) -> Any:
+    if isinstance(context, dict):
+        return context.get(name, context.get(_camel(name)))
+    return getattr(context, name, None)
+
+
+def _put(context: Any, name: str, value: Any) -> None:
+    if isinstance(context, dict):
+        context[_camel(name) if _camel(name) in context else name] = value
+    else:
+        setattr(context, name, value)
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(.)", lambda match: match.group(1).upper(), name)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda match: "_" + match.group(0).lower(), name)
+
+
+def _error_report(error: Union[BaseException, str]) -> Dict[str, str]:
+    if not isinstance(error, BaseException):
+        return {"message": str(error)}
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    return {
+        "type": type(error).__name__,
+        "message": str(error)[:_TRACEBACK_CHARS],
+        "traceback": "".join(lines)[-_TRACEBACK_CHARS:],
+    }
+
+
+def _patiently(call: Callable[[], _T], seconds: float) -> _T:
+    """Calls again while the server is away, after 0.1 s and ever longer up to 5, each between half of it and all."""
+    until, pause = time.monotonic() + seconds, 0.1
+    while True:
+        try:
+            return call()
+        except ServerUnavailable:
+            if time.monotonic() + pause > until:
+                raise
+        time.sleep(pause * _random.uniform(0.5, 1))
+        pause = min(2 * pause, 5)
+
+
+def _to_json(state: Any) -> bytes:
+    try:
+        return json.dumps(state, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        where = _not_json(state, "state", 0)
+        if where is None:
+            raise
+        raise type(error)("a checkpoint is JSON, and %s" % where) from None
+
+
+def _not_json(value: Any, path: str, depth: int) -> Optional[str]:
+    """Says where in it the first thing is that JSON cannot hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "%s is %s" % (path, value)
+    if depth > 500:
+        return "%s... is nested too deeply, or holds itself" % path[:200]
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                return "%s has the key %r, which is no text" % (path, key)
+            found = _not_json(part, "%s[%r]" % (path, key), depth + 1)
+            if found is not None:
+                return found
+    elif isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            found = _not_json(part, "%s[%d]" % (path, index), depth + 1)
+            if found is not None:
+                return found
+    elif not isinstance(value, (str, int, float, bool, type(None))):
+        kind = "%s.%s" % (type(value).__module__, type(value).__qualname__)
+        return "%s is a %s (.tolist() makes lists of arrays and tensors)" % (path, kind)
+    return None
+
+
+def _worker_state(said: Any) -> WorkerState:
+    return WorkerState(
+        worker_id=said["workerId"],
+        status=said["status"],
+        last_checkpoint=said["lastCheckpoint"],
+        failure_count=said["failureCount"],
+        last_heartbeat=said["lastHeartbeat"] / 1000,
+        current_batch=said["currentBatch"],
+    )
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace")
+
+
+def _check_worker_id(worker_id: Any) -> None:
+    if not isinstance(worker_id, str) or not _WORKER_ID.fullmatch(worker_id):
+        raise ValueError(
+            "a worker's id is 1 to 128 letters, digits or . _ : @ - and begins with a letter, a digit or _, not %.60r"
+            % (worker_id,)
+        )
+
+
+def _path(worker_id: str, rest: str = "") -> str:
+    _check_worker_id(worker_id)
+    return "/v1/workers/" + urllib.parse.quote(worker_id, safe="") + rest
+
+
+def _order(path: str) -> Tuple[str, int]:
+    found = _FILE_NAME.fullmatch(os.path.basename(path))
+    return (found.group(1), int(found.group(2))) if found else ("", 0)
+
+
+def _stamp(seconds: float) -> str:
+    return "%s.%03dZ" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)), int(seconds * 1000) % 1000)
+
+
+def _content_digest(data: bytes) -> str:
+    return "sha-256=:%s:" % base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _fsync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError("%s is to be a number of seconds above 0, not %r" % (name, value))
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(value, bool):
+        raise ValueError("%s is to be a whole number from 0 on, not %r" % (name, value))
+    return number
+
+
+# managers of this process, for what a fork leaves of them in the child
+_managers: "weakref.WeakSet[RecoveryManager]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for manager in _managers:
+        manager._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,72 @@
+import type { RecoveryEvent } from '../recovery/types.js';
+import type { Line } from '../report/narrate.js';
+import { plural } from '../util/text.js';
+
+/** Of one stretch of time so many events are told one by one; the others are summed up at its end. */
+const toldSingly = 5;
+/** Names in such a sum. */
+const named = 3;
+
+/** How long such a stretch is, ms. */
+export const stretchMs = 5000;
+
+/**
+ * Says what happens to workers, without a line for each of ten thousand that fail in the same instant. Time is the
+ * caller's: `add` begins a stretch where none is under way, `flush` ends it after {@link stretchMs}.
+ */
+export class WorkerLines {
+  private told = 0;
+  private untold: Record<'failed' | 'recovered', string[]> = { failed: [], recovered: [] };
+
+  /** @returns what is said at once */
+  add(event: RecoveryEvent): readonly Line[] {
+    const line = lineOf(event);
+    if (!line) return [];
+    if (this.told < toldSingly || event.type === 'monitoring') {
+      this.told++;
+      return [line];
+    }
+    if (event.type === 'failed' || event.type === 'recovered')
+      this.untold[event.type].push(event.worker.workerId);
+    return [];
+  }
+
+  /** @returns the rest of the stretch, summed up */
+  flush(): readonly Line[] {
+    const { failed, recovered } = this.untold;
+    this.told = 0;
+    this.untold = { failed: [], recovered: [] };
+    return [
+      ...(failed.length > 0 ? [{ tone: 'failure', text: sum(failed, 'failed') } as const] : []),
+      ...(recovered.length > 0 ? [{ tone: 'done', text: sum(recovered, 'came back') } as const] : []),
+    ];
+  }
+}
+
+/** Undefined: nobody is kept awake by it. */
+function lineOf(event: RecoveryEvent): Line | undefined {
+  switch (event.type) {
+    case 'failed': {
+      const { workerId, failureCount, currentBatch } = event.worker;
+      const text = `worker ${workerId} failed at batch ${currentBatch} (its ${plural(failureCount, 'failure')} so far): ${event.reason}`;
+      return { tone: 'failure', text };
+    }
+    case 'recovered':
+      return { tone: 'done', text: `worker ${event.worker.workerId} came back` };
+    case 'monitoring':
+      return event.monitoring
+        ? { tone: 'note', text: 'monitoring is on' }
+        : { tone: 'warning', text: 'monitoring was stopped: silent workers are not noticed, and all are told to stop' }; // prettier-ignore
+    case 'registered':
+    case 'unregistered':
+    case 'active':
+    case 'checkpoint':
+      return undefined;
+  }
+}
+
+function sum(ids: readonly string[], what: string): string {
+  const shown = ids.slice(0, named).join(', ');
+  const rest = ids.length > named ? ` and ${plural(ids.length - named, 'other')}` : '';
+  return `${plural(ids.length, 'more worker')} ${what}: ${shown}${rest}`;
+}

@@ -1,0 +1,245 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { errorCode, files, syncDir } from '../util/os/durable.js';
+import { makeDirs } from '../util/os/make-dirs.js';
+import { ok, type Result } from '../util/result.js';
+import { type CheckpointName, folderOf, newestFirst, nextName } from './json-checkpoints-names.js';
+import { verify, type Verified } from './json-checkpoints-read.js';
+import {
+  BodyError,
+  diskProblem,
+  removeQuietly,
+  type SaveProblem,
+  type StreamLimits,
+  sweep,
+  writeBody,
+  type Written,
+} from './json-checkpoints-write.js';
+import { stateToJson } from './json-text.js';
+import type { SavedCheckpoint } from './types.js';
+import { checkWorkerId } from './worker-id.js';
+
+export type { SaveProblem, StreamLimits } from './json-checkpoints-write.js';
+
+export interface JsonCheckpointsOptions {
+  /** One folder a worker is made in it, 0700, at its first save. */
+  readonly dir: string;
+  /** How many of each worker are kept, from 1 on. */
+  readonly keep: number;
+  /** Ms since 1970. */
+  readonly now?: () => number;
+  /** Hears once of each damaged checkpoint that was passed over: one sentence. */
+  readonly onNotice?: (message: string) => void;
+}
+
+/** A checkpoint that verified, as a stream. */
+export interface OpenCheckpoint {
+  readonly checkpoint: SavedCheckpoint;
+  /** Can be read once. Closes the file at its end, or when it is left early. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** For who does not read `bytes` after all. */
+  close(): Promise<void>;
+}
+
+/** What is known of one worker's folder in this life. */
+interface Known {
+  /** Saves of one worker get their names one after the other. */
+  turn: Promise<unknown>;
+  swept: boolean;
+  /** Of the newest that was saved or verified here. */
+  good: string;
+  readonly damaged: Set<string>;
+}
+
+/**
+ * The states that workers save, as JSON files that any program can read:
+ * `<dir>/<worker>/20261122T113318.123Z-000042.<SHA-256>.json`. A save answers when its file is on the disk under its
+ * name. Several processes may save to the same folder: names are unique, and the later name wins.
+ */
+export class JsonCheckpoints {
+  readonly #dir: string;
+  readonly #keep: number;
+  readonly #now: () => number;
+  readonly #onNotice: (message: string) => void;
+  readonly #workers = new Map<string, Known>();
+
+  constructor({ dir, keep, now = Date.now, onNotice = () => undefined }: JsonCheckpointsOptions) {
+    this.#dir = path.resolve(dir);
+    this.#keep = keep;
+    this.#now = now;
+    this.#onNotice = onNotice;
+  }
+
+  /**
+   * Saves a state as it is now: what becomes of it after the call does not matter. Saves of a worker that are not waited
+   * for keep their order.
+   * @throws TypeError for what JSON cannot hold, with its path; Error with `code` where the disk refuses it
+   */
+  async save(workerId: string, state: unknown): Promise<SavedCheckpoint> {
+    const json = Buffer.from(stateToJson(state));
+    const saved = await this.#inTurn(workerId, async () => {
+      const written = await this.#write(workerId, oneChunk(json), { maxBytes: json.length });
+      return written.ok ? await this.#commit(workerId, written.value) : written;
+    });
+    if (saved.ok) return saved.value;
+    const { message, code } = saved.error;
+    throw Object.assign(new Error(message), { code });
+  }
+
+  /**
+   * Saves a state's JSON while it comes in, never holding it whole. A key that an object bears twice is let pass, as JSON
+   * lets it: the last one counts.
+   * @throws what the body throws; nothing of it is left then
+   */
+  async saveStream(
+    workerId: string,
+    body: AsyncIterable<Uint8Array>,
+    limits: StreamLimits,
+  ): Promise<Result<SavedCheckpoint, SaveProblem>> {
+    const written = await this.#write(workerId, body, limits);
+    if (!written.ok) return written;
+    return this.#inTurn(workerId, () => this.#commit(workerId, written.value));
+  }
+
+  /** The newest state that verifies; null: there is none. Damaged ones are passed over, and stay. */
+  async load(workerId: string): Promise<{ state: unknown; checkpoint: SavedCheckpoint } | null> {
+    const opened = await this.open(workerId);
+    if (!opened) return null;
+    const blocks: Uint8Array[] = [];
+    for await (const block of opened.bytes) blocks.push(block);
+    return { state: JSON.parse(Buffer.concat(blocks).toString()), checkpoint: opened.checkpoint };
+  }
+
+  /** As {@link load}, as a stream. */
+  async open(workerId: string): Promise<OpenCheckpoint | null> {
+    const folder = this.#folder(workerId);
+    const passed = new Set<string>();
+    for (;;) {
+      // read again each time: what is gone was replaced by newer ones
+      const name = newestFirst(await namesIn(folder)).find((one) => !passed.has(one.name));
+      if (!name) return null;
+      const file = path.join(folder, name.name);
+      const seen = await verify(file, name.sha256);
+      if (seen.type === 'verified') return this.#opened(workerId, file, name, seen);
+      passed.add(name.name);
+      if (seen.type === 'damaged') this.#passOver(workerId, name.name, file, seen.why);
+    }
+  }
+
+  /** Path of the newest, by its name alone. */
+  async newest(workerId: string): Promise<string | null> {
+    const folder = this.#folder(workerId);
+    const [newest] = newestFirst(await namesIn(folder));
+    return newest ? path.join(folder, newest.name) : null;
+  }
+
+  #opened(workerId: string, file: string, name: CheckpointName, seen: Verified): OpenCheckpoint {
+    const known = this.#known(workerId);
+    if (name.name > known.good) known.good = name.name;
+    const checkpoint = { path: file, savedAt: name.savedAt, bytes: seen.bytes, sha256: name.sha256 };
+    return { checkpoint, bytes: seen.read(), close: () => seen.close() };
+  }
+
+  async #write(
+    workerId: string,
+    body: AsyncIterable<Uint8Array>,
+    limits: StreamLimits,
+  ): Promise<Result<Written, SaveProblem>> {
+    const folder = this.#folder(workerId);
+    const known = this.#known(workerId);
+    try {
+      const made = await makeDirs(folder, 0o700);
+      if (made !== undefined) await syncAbove(folder, made);
+      if (!known.swept) await sweep(folder, await fs.readdir(folder));
+      known.swept = true;
+      return await writeBody(folder, body, limits);
+    } catch (error) {
+      if (error instanceof BodyError) throw error.cause;
+      return { ok: false, error: diskProblem(workerId, folder, error) };
+    }
+  }
+
+  /** Gives a written state the name by which it counts, and lets the oldest go. */
+  async #commit(
+    workerId: string,
+    { file, bytes, sha256 }: Written,
+  ): Promise<Result<SavedCheckpoint, SaveProblem>> {
+    const folder = this.#folder(workerId);
+    const known = this.#known(workerId);
+    try {
+      const before = newestFirst(await namesIn(folder));
+      const name = nextName(before[0], this.#now(), sha256);
+      const target = path.join(folder, name.name);
+      await files.rename(file, target);
+      await syncDir(folder);
+      known.good = name.name;
+      await this.#prune(folder, known, [name, ...before]);
+      return ok({ path: target, savedAt: name.savedAt, bytes, sha256 });
+    } catch (error) {
+      await removeQuietly(file);
+      return { ok: false, error: diskProblem(workerId, folder, error) };
+    }
+  }
+
+  /** What is known to be damaged does not count as kept, and goes only when enough newer ones are there. */
+  async #prune(folder: string, known: Known, names: readonly CheckpointName[]): Promise<void> {
+    let kept = 0;
+    for (const { name } of names) {
+      if (kept >= this.#keep && name !== known.good) {
+        known.damaged.delete(name);
+        await removeQuietly(path.join(folder, name));
+      } else if (!known.damaged.has(name)) kept++;
+    }
+  }
+
+  #passOver(workerId: string, name: string, file: string, why: string): void {
+    const { damaged } = this.#known(workerId);
+    if (damaged.has(name)) return;
+    damaged.add(name);
+    this.#onNotice(
+      `${file} is damaged (${why}) and is passed over for the one before it; it is left as it is`,
+    );
+  }
+
+  /** @throws RangeError for what cannot be a worker's id, and so might leave `dir` */
+  #folder(workerId: string): string {
+    const checked = checkWorkerId(workerId);
+    if (!checked.ok) throw new RangeError(checked.error.message);
+    return path.join(this.#dir, folderOf(workerId));
+  }
+
+  #known(workerId: string): Known {
+    let known = this.#workers.get(workerId);
+    if (!known) {
+      known = { turn: Promise.resolve(), swept: false, good: '', damaged: new Set() };
+      this.#workers.set(workerId, known);
+    }
+    return known;
+  }
+
+  #inTurn<T>(workerId: string, work: () => Promise<T>): Promise<T> {
+    const known = this.#known(workerId);
+    const turn = known.turn.then(work);
+    known.turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await fs.readdir(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Makes the new folders from `topmost` down to `folder` survive a power cut. */
+async function syncAbove(folder: string, topmost: string): Promise<void> {
+  for (let at = folder; at.length >= topmost.length; at = path.dirname(at)) await syncDir(path.dirname(at));
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- there is nothing to wait for
+async function* oneChunk(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield chunk;
+}

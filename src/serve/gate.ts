@@ -1,0 +1,186 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { formatBytes } from '../util/text.js';
+import type { Connections } from './connections.js';
+import type { Caller, Refusal } from './guard.js';
+import { answerBadHttp, turnAway } from './turn-away.js';
+
+export interface GateParts {
+  readonly guard: (caller: Caller) => Refusal | undefined;
+  readonly connections: Connections;
+  /** The largest body that any request may have. */
+  readonly maxBodyBytes: number;
+  /** How long who is turned away may go on sending. */
+  readonly lingerMs: number;
+  /** Answers what was let pass. */
+  readonly serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void;
+  /** @param kind the same trouble again bears the same */
+  readonly trouble: (kind: string, text: string) => void;
+}
+
+interface Connection {
+  socket: Socket;
+  /** What is under way on it. */
+  readonly answers: Set<ServerResponse>;
+}
+
+/** Stands between the sockets and what answers requests, and does what guard and connections decide. */
+export class Gate {
+  private readonly parts: GateParts;
+  private readonly open = new Map<string, Connection>();
+  private closing = false;
+
+  constructor(parts: GateParts) {
+    this.parts = parts;
+  }
+
+  opened(socket: Socket): void {
+    const id = peerOf(socket);
+    if (id === undefined || this.closing) {
+      // it is gone already, or comes too late
+      socket.destroy();
+      return;
+    }
+    // the same peer can only come again when its former connection is no more
+    this.drop(id);
+    const connection: Connection = { socket, answers: new Set() };
+    this.open.set(id, connection);
+    socket.once('close', () => {
+      if (this.open.get(id) === connection) this.forget(id);
+    });
+    const victim = this.parts.connections.opened(id);
+    if (victim === undefined) return;
+    this.parts.trouble(
+      'strangers',
+      'there is no more room for connections: those that never showed the token are closed, the oldest first',
+    );
+    this.drop(victim);
+  }
+
+  /** What is sent on it goes through TLS from now on. */
+  secured(socket: Socket): void {
+    const connection = this.open.get(peerOf(socket) ?? '');
+    if (connection) connection.socket = socket;
+    else socket.destroy();
+  }
+
+  /** @param goOn tells a sender that waits for it to send the body */
+  request(incoming: IncomingMessage, outgoing: ServerResponse, goOn: () => void = () => undefined): void {
+    const id = peerOf(incoming.socket) ?? '';
+    const connection = this.open.get(id);
+    if (!connection) {
+      incoming.socket.destroy();
+      return;
+    }
+    connection.answers.add(outgoing);
+    outgoing.once('close', () => this.answered(id, connection, outgoing));
+    const refusal = this.refusalOf(incoming) ?? this.take(id);
+    if (refusal === 'pipelined') {
+      connection.socket.destroy();
+    } else if (refusal) {
+      turnAway(incoming, outgoing, refusal, this.parts.lingerMs);
+    } else {
+      goOn();
+      this.parts.serve(incoming, outgoing);
+    }
+  }
+
+  /** What came on it is no HTTP, or came too slowly. */
+  badHttp(error: Error, socket: Socket): void {
+    const connection = this.open.get(peerOf(socket) ?? '');
+    const begun = [...(connection?.answers ?? [])].some((answer) => answer.headersSent);
+    answerBadHttp(error, socket, begun);
+  }
+
+  /** From now on nothing is taken any more; what is not under way is closed at once. */
+  drain(): void {
+    this.closing = true;
+    for (const [id, { answers }] of [...this.open]) {
+      if (answers.size === 0) this.drop(id);
+      for (const answer of answers) if (!answer.headersSent) answer.setHeader('Connection', 'close');
+    }
+  }
+
+  /** Ends what is left. */
+  end(): void {
+    for (const id of [...this.open.keys()]) this.drop(id);
+  }
+
+  private refusalOf(incoming: IncomingMessage): Refusal | undefined {
+    const { host, origin, authorization } = incoming.headers;
+    const { localAddress } = incoming.socket;
+    return (
+      this.parts.guard({ host, origin, authorization, localAddress }) ??
+      (this.closing ? shutting : undefined) ??
+      misdirected(incoming.url ?? '') ??
+      tooLarge(Number(incoming.headers['content-length'] ?? 0), this.parts.maxBodyBytes)
+    );
+  }
+
+  private take(id: string): Refusal | 'pipelined' | undefined {
+    const { evicted, overload } = this.parts.connections.begun(id);
+    if (evicted !== undefined) {
+      this.parts.trouble(
+        'workers',
+        'more workers are connected than there is room for: connections that are quiet are closed; raise --max-connections',
+      );
+      this.drop(evicted);
+    }
+    return overload === 'all-busy' ? busy : overload;
+  }
+
+  private answered(id: string, connection: Connection, outgoing: ServerResponse): void {
+    connection.answers.delete(outgoing);
+    if (this.open.get(id) !== connection) return;
+    this.parts.connections.ended(id);
+    if (this.closing && connection.answers.size === 0) connection.socket.destroySoon();
+  }
+
+  private drop(id: string): void {
+    const connection = this.open.get(id);
+    if (!connection) return;
+    this.forget(id);
+    connection.socket.destroy();
+  }
+
+  private forget(id: string): void {
+    this.open.delete(id);
+    this.parts.connections.closed(id);
+  }
+}
+
+/** Who is at the other end: one peer has one connection at a time. The socket below TLS and the one above say the same. */
+function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
+  return remoteAddress === undefined || remotePort === undefined
+    ? undefined
+    : `${remoteAddress} ${remotePort}`;
+}
+
+const shutting: Refusal = {
+  status: 503,
+  detail: 'The server is shutting down; try again once it is back.',
+  headers: { 'Retry-After': '1' },
+};
+
+const busy: Refusal = {
+  status: 503,
+  detail: 'All connections for workers are busy; try again in a second.',
+  headers: { 'Retry-After': '1' },
+};
+
+/** No path here has `.` or `..` as a part, and what would resolve them could end up at another. */
+function misdirected(url: string): Refusal | undefined {
+  const path = url.split('?', 1)[0] ?? '';
+  if (path.startsWith('/') && !/[\\/](?:\.|%2e){1,2}(?:[\\/]|%2f|%5c|$)/i.test(path) && !path.includes('\\'))
+    return undefined;
+  return {
+    status: 400,
+    detail: 'The request must name a path of this server, without . or .. or \\ in it; see /openapi.json.',
+  };
+}
+
+function tooLarge(bytes: number, most: number): Refusal | undefined {
+  if (!(bytes > most)) return undefined;
+  const detail = `The body has ${formatBytes(bytes)}, and at most ${formatBytes(most)} are taken; start "trainguard serve" with a larger --max-checkpoint-size.`;
+  return { status: 413, detail };
+}

@@ -1,0 +1,163 @@
+import { getRequestListener } from '@hono/node-server';
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import https from 'node:https';
+import os from 'node:os';
+import { Socket } from 'node:net';
+import { errorCode, errorText } from '../util/os/durable.js';
+import { ok, type Result } from '../util/result.js';
+import { bareName, isWildcard, loopbackNames, urlOf } from './address.js';
+import { type ConnectionLimits, Connections } from './connections.js';
+import { Gate } from './gate.js';
+import { createGuard } from './guard.js';
+import { listen } from './listen.js';
+import { seldom } from './seldom.js';
+import type { TlsFiles } from './tls.js';
+
+export interface ServerOptions {
+  /**
+   * Answers a request that was let pass.
+   * @param connection ends an answer that cannot be completed
+   */
+  readonly fetch: (request: Request, connection: { destroy(): unknown }) => Response | Promise<Response>;
+  readonly token: string;
+  /** A name or address of this machine. */
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  /** Other names under which it is reached: a proxy's, that of a forwarded port. */
+  readonly allowHosts?: readonly string[];
+  readonly tls?: TlsFiles;
+  readonly connections: ConnectionLimits;
+  /** The largest body that any request may have. */
+  readonly maxBodyBytes: number;
+  /** Ends what never ends by itself, event streams; called as the server begins to close. */
+  readonly endStreams?: () => void;
+  /** Told in plain words, of each kind once a minute at most, what is wrong with the machine or the network. */
+  readonly onTrouble?: (text: string) => void;
+  readonly times?: Partial<ServerTimes>;
+}
+
+/** How long the server waits, ms. */
+export interface ServerTimes {
+  /** Until a request's headers are all there; also for the first byte on a new connection, and for TLS. */
+  readonly headersMs: number;
+  /** Until its body is all there too. */
+  readonly requestMs: number;
+  /** For the next request on a connection; longer than any usual time between heartbeats. */
+  readonly keepAliveMs: number;
+  /** Without a byte moving either way while a request is under way. */
+  readonly stalledMs: number;
+  /** For requests under way when it is closed. */
+  readonly closeMs: number;
+  /** For a sender that is turned away to stop sending. */
+  readonly lingerMs: number;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly port: number;
+  /** Takes no more requests, lets those under way end (within `closeMs`), then ends every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts what answers requests behind HTTP/1.1, or HTTPS, and keeps from it whoever has no business there: other hosts and
+ * sites, who has no token, bodies that are too large, senders that never end, more connections than there is room for.
+ * @returns exit 75 where the port is taken, 78 where it can never be listened on
+ */
+export async function startServer(options: ServerOptions): Promise<Result<RunningServer>> {
+  const times = { ...usualTimes(options.maxBodyBytes), ...options.times };
+  const scheme = options.tls ? 'https' : 'http';
+  const host = isWildcard(options.host) ? os.hostname() : bareName(options.host);
+  const names = new Set([...loopbackNames, host, ...(options.allowHosts ?? [])].map(bareName));
+  const trouble = seldom(options.onTrouble ?? (() => undefined));
+  const listener = getRequestListener((request, { outgoing }) => options.fetch(request, outgoing), {
+    errorHandler: unforeseen,
+  });
+  const gate = new Gate({
+    guard: createGuard({ token: options.token, scheme, names }),
+    connections: new Connections(options.connections),
+    maxBodyBytes: options.maxBodyBytes,
+    lingerMs: times.lingerMs,
+    serve: (incoming, outgoing) => void listener(incoming, outgoing),
+    trouble,
+  });
+  const server = createServer(options.tls, times);
+  connect(server, gate);
+  const listening = await listen(server, bareName(options.host), options.port);
+  if (!listening.ok) return listening;
+  server.on('error', (error) => trouble(errorCode(error) ?? '', acceptTrouble(error)));
+  return ok({
+    url: urlOf(scheme, host, listening.value),
+    port: listening.value,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      gate.drain();
+      options.endStreams?.();
+      const timer = setTimeout(() => gate.end(), times.closeMs);
+      await closed;
+      clearTimeout(timer);
+    },
+  });
+}
+
+/** The slowest network over which a body as large as may be still gets through, bytes per second. */
+const slowestNetwork = 128 * 1024;
+
+const usualTimes = (maxBodyBytes: number): ServerTimes => ({
+  headersMs: 10_000,
+  requestMs: 60_000 + Math.ceil(maxBodyBytes / slowestNetwork) * 1000,
+  keepAliveMs: 75_000,
+  stalledMs: 120_000,
+  closeMs: 10_000,
+  lingerMs: 2000,
+});
+
+function createServer(tls: TlsFiles | undefined, times: ServerTimes): Server {
+  const settings = {
+    headersTimeout: times.headersMs,
+    requestTimeout: times.requestMs,
+    keepAliveTimeout: times.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1000, times.headersMs),
+    maxHeaderSize: 16 * 1024,
+    noDelay: true,
+  };
+  const server = tls
+    ? https.createServer({ ...settings, ...tls, handshakeTimeout: times.headersMs, minVersion: 'TLSv1.2' })
+    : http.createServer(settings);
+  server.maxHeadersCount = 100;
+  server.timeout = times.stalledMs;
+  return server;
+}
+
+function connect(server: Server, gate: Gate): void {
+  server.on('connection', (socket: Socket) => gate.opened(socket));
+  server.on('secureConnection', (socket: Socket) => gate.secured(socket));
+  server.on('request', (incoming, outgoing) => gate.request(incoming, outgoing));
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    gate.request(incoming, outgoing, () => outgoing.writeContinue()),
+  );
+  server.on('clientError', (error, socket) => {
+    if (socket instanceof Socket) gate.badHttp(error, socket);
+    else socket.destroy();
+  });
+}
+
+/** The last resort: what answers requests throws only by a bug. */
+function unforeseen(error: unknown): Response {
+  const problem = {
+    type: 'about:blank',
+    title: 'Internal Server Error',
+    status: 500,
+    detail: errorText(error),
+  };
+  return new Response(JSON.stringify(problem), {
+    status: 500,
+    headers: { 'Content-Type': 'application/problem+json' },
+  });
+}
+
+const acceptTrouble = (error: Error): string =>
+  ['EMFILE', 'ENFILE'].includes(errorCode(error) ?? '')
+    ? 'no more files may be open at once, so connections are turned away; raise the limit (ulimit -n) and start again'
+    : `connections cannot be taken: ${error.message}`;

@@ -1,0 +1,227 @@
+import path from 'node:path';
+import { JsonCheckpoints } from '../recovery/json-checkpoints.js';
+import { RecoveryManager } from '../recovery/manager.js';
+import type { Beat, WorkerLimits } from '../recovery/types.js';
+import { refused } from '../runs/problems.js';
+import { readVersioned, writeVersioned } from '../runs/versioned-file.js';
+import { errorText } from '../util/os/durable.js';
+import { readLimits } from '../util/os/limits.js';
+import { makeDirs } from '../util/os/make-dirs.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { version } from '../util/version.js';
+import { isLoopback } from './address.js';
+import { createApp } from './app.js';
+import { connectionLimits } from './connections.js';
+import { type RunningServer, type ServerOptions, startServer } from './server.js';
+import { loadTls, type TlsFiles } from './tls.js';
+import { readOrMakeToken } from './token.js';
+import { openWorkerJournal, type WorkerJournal } from './worker-journal.js';
+
+export interface ServiceOptions extends WorkerLimits {
+  /** Where it keeps its token, its journal and, unless said otherwise, checkpoints. The caller holds its lock. */
+  readonly dir: string;
+  /** 127.0.0.1 unless given. */
+  readonly host?: string;
+  /** 0: any that is free. Not given: that of the service's last life, 8471, or any that is free. */
+  readonly port?: number;
+  readonly allowHosts?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  /** Lets other machines in without TLS. */
+  readonly insecure?: boolean;
+  readonly tokenFile?: string;
+  readonly checkpointDir?: string;
+  readonly keepCheckpoints?: number;
+  readonly maxCheckpointBytes?: number;
+  /** Of workers at the same time. */
+  readonly maxConnections?: number;
+  /** Every heartbeat of a worker that may go on. */
+  readonly onBeat?: (workerId: string, beat: Beat) => void;
+  /** Told in one sentence each what is wrong and does not end the service. */
+  readonly notice: (text: string) => void;
+}
+
+/** A manager that workers reach over HTTP. */
+export interface Service {
+  readonly url: string;
+  readonly port: number;
+  readonly tokenFile: string;
+  readonly manager: RecoveryManager;
+  /** Takes no more requests, lets those under way end (10 s at most), writes what is left to write. */
+  close(): Promise<void>;
+}
+
+const usualPort = 8471;
+const usualCheckpointBytes = 16 * 1024 * 1024;
+/** Of any other body, as the app has it. */
+const jsonBytes = 1024 * 1024;
+
+/** `server.json`: where the service is found as long as that process lives, and is found again. */
+interface ServerRecord {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Ms since 1970. */
+  readonly startedAt: number;
+}
+
+/**
+ * Opens everything that a service consists of, or says in one sentence why not, and leaves nothing open then. What an
+ * earlier life of it knew is there again, and each worker gets a whole timeout from now on.
+ * @returns exit 75 where the port is taken, 78 for what is wrong with the options or the folder, 125 for damage
+ */
+export async function openService(options: ServiceOptions): Promise<Result<Service>> {
+  const tls = await protection(options);
+  if (!tls.ok) return tls;
+  const { dir, tokenFile = path.join(dir, 'token') } = options;
+  try {
+    await makeDirs(dir, 0o700);
+  } catch (error) {
+    return refused(`make the folder ${dir}`, error);
+  }
+  const token = await readOrMakeToken(tokenFile);
+  if (!token.ok) return token;
+  const journal = await openWorkerJournal(dir, { onNotice: options.notice });
+  if (!journal.ok) return journal;
+  const opened = openManager(options, journal.value);
+  if (!opened.ok) {
+    await journal.value.close();
+    return opened;
+  }
+  const manager = opened.value;
+  const record = path.join(dir, 'server.json');
+  const close = async (): Promise<void> => {
+    await manager.close();
+    await journal.value.close();
+  };
+  const server = await serve(options, {
+    manager,
+    journal: journal.value,
+    token: token.value,
+    record,
+    tls: tls.value,
+  });
+  if (!server.ok) {
+    await close();
+    return server;
+  }
+  const { url, port } = server.value;
+  const found: ServerRecord = { url, port, pid: process.pid, startedAt: Date.now() };
+  const written = await writeVersioned(record, found);
+  // who knows the address needs no file
+  if (!written.ok) options.notice(written.error.message);
+  return ok({
+    url,
+    port,
+    tokenFile,
+    manager,
+    async close() {
+      await server.value.close();
+      await close();
+    },
+  });
+}
+
+/** What protects the way to the workers; none is needed where nothing leaves this machine. */
+async function protection({
+  host = '127.0.0.1',
+  tlsCert,
+  tlsKey,
+  insecure,
+  notice,
+}: ServiceOptions): Promise<Result<TlsFiles | undefined>> {
+  if (tlsCert !== undefined && tlsKey !== undefined) return loadTls(tlsCert, tlsKey, Date.now());
+  if (tlsCert !== undefined || tlsKey !== undefined) {
+    const missing = tlsCert === undefined ? '--tls-cert' : '--tls-key';
+    return fail(`TLS needs both --tls-cert and --tls-key; ${missing} is missing`, exitStatus.config);
+  }
+  if (isLoopback(host)) return ok(undefined);
+  if (insecure !== true) {
+    return fail(
+      `--host ${host} lets other machines in, and without TLS everyone on the way could read the token: give --tls-cert and --tls-key, or --insecure if the network is yours alone`,
+      exitStatus.config,
+    );
+  }
+  notice(
+    `without TLS everyone on the way from other machines to ${host} can read the token and the checkpoints (--insecure)`,
+  );
+  return ok(undefined);
+}
+
+/** @returns exit 78 for an option that the manager does not take */
+function openManager(options: ServiceOptions, journal: WorkerJournal): Result<RecoveryManager> {
+  const { dir, heartbeatInterval, heartbeatTimeout, maxFailures, keepCheckpoints = 3, notice } = options;
+  const checkpoints = new JsonCheckpoints({
+    dir: options.checkpointDir ?? path.join(dir, 'checkpoints'),
+    keep: keepCheckpoints,
+    onNotice: notice,
+  });
+  const limits = {
+    ...(heartbeatInterval !== undefined && { heartbeatInterval }),
+    ...(heartbeatTimeout !== undefined && { heartbeatTimeout }),
+    ...(maxFailures !== undefined && { maxFailures }),
+  };
+  try {
+    const { remembered } = journal;
+    const manager = new RecoveryManager(limits, { log: journal, remembered, checkpoints });
+    manager.on('problem', (error) => notice(`the watch over the workers met a problem: ${error.message}`));
+    return ok(manager);
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError)
+      return fail(error.message, exitStatus.config);
+    throw error;
+  }
+}
+
+async function serve(
+  options: ServiceOptions,
+  parts: {
+    manager: RecoveryManager;
+    journal: WorkerJournal;
+    token: string;
+    record: string;
+    tls: TlsFiles | undefined;
+  },
+): Promise<Result<RunningServer>> {
+  const { notice, maxCheckpointBytes = usualCheckpointBytes, onBeat } = options;
+  const app = createApp({
+    manager: parts.manager,
+    journal: parts.journal,
+    version,
+    limits: { checkpointBytes: maxCheckpointBytes, bodyBytes: jsonBytes },
+    onBug: (error, request) => notice(`${request} met an error of ours: ${errorText(error)}`),
+    ...(onBeat && { onBeat }),
+  });
+  const openFiles = Number(readLimits().find(({ name }) => name === 'Max open files')?.hard);
+  const limits = connectionLimits(options.maxConnections, Number.isNaN(openFiles) ? undefined : openFiles);
+  if (limits.words !== undefined) notice(limits.words);
+  const server = await startOnFreePort(options, parts.record, {
+    fetch: (request, connection) => app.fetch(request, connection),
+    endStreams: () => app.endStreams(),
+    token: parts.token,
+    host: options.host ?? '127.0.0.1',
+    allowHosts: options.allowHosts ?? [],
+    ...(parts.tls && { tls: parts.tls }),
+    connections: limits,
+    maxBodyBytes: Math.max(maxCheckpointBytes, jsonBytes),
+    onTrouble: notice,
+  });
+  if (!server.ok) app.endStreams();
+  return server;
+}
+
+/** Workers that live know the port of our last life, so that one is tried first. */
+async function startOnFreePort(
+  { port, notice }: ServiceOptions,
+  record: string,
+  options: Omit<ServerOptions, 'port'>,
+): Promise<Result<RunningServer>> {
+  if (port !== undefined) return startServer({ ...options, port });
+  const earlier = await readVersioned<ServerRecord>(record, 'delete it');
+  const known = earlier.ok ? earlier.value?.port : undefined;
+  const first = known ?? usualPort;
+  const server = await startServer({ ...options, port: first });
+  if (server.ok || server.error.code !== 'EADDRINUSE') return server;
+  notice(`port ${first} of ${options.host} is taken by another program, so another port is used; name one with --port to have the same each time`); // prettier-ignore
+  return startServer({ ...options, port: 0 });
+}

@@ -1,0 +1,70 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import fs from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { errorCode, errorText } from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+
+/** A certificate, with those that vouch for it, and its private key; both as PEM. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Reads what TLS needs and holds it against each other, so that a mistake is told at the start and not by every worker.
+ * @param certFile PEM: the server's certificate first, then those between it and a root
+ * @param keyFile PEM, without a passphrase
+ * @param now ms since 1970
+ * @returns exit 78 with one clear sentence
+ */
+export async function loadTls(certFile: string, keyFile: string, now: number): Promise<Result<TlsFiles>> {
+  const cert = await readPem(certFile, '--tls-cert');
+  if (!cert.ok) return cert;
+  const key = await readPem(keyFile, '--tls-key');
+  if (!key.ok) return key;
+  const certificate = parseCertificate(cert.value);
+  if (!certificate) return refuse(`--tls-cert ${certFile} holds no certificate that can be read as PEM`);
+  const privateKey = parseKey(key.value);
+  if (typeof privateKey === 'string') return refuse(`--tls-key ${keyFile} ${privateKey}`);
+  if (!certificate.checkPrivateKey(privateKey))
+    return refuse(`--tls-key ${keyFile} is not the key of the certificate ${certFile}`);
+  if (Date.parse(certificate.validTo) < now)
+    return refuse(`--tls-cert ${certFile} expired on ${certificate.validTo}; give a valid one`);
+  try {
+    createSecureContext({ cert: cert.value, key: key.value });
+  } catch (error) {
+    // what OpenSSL alone knows: a key too short, a chain it cannot read
+    return refuse(`--tls-cert ${certFile} and --tls-key ${keyFile} cannot be used: ${errorText(error)}`);
+  }
+  return ok({ cert: cert.value, key: key.value });
+}
+
+const refuse = (text: string): Result<never> => fail(text, exitStatus.config);
+
+async function readPem(file: string, flag: string): Promise<Result<string>> {
+  try {
+    return ok(await fs.readFile(file, 'utf8'));
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return fail(`${flag} ${file} cannot be read: ${errorText(error)}`, exitStatus.config, errorCode(error));
+  }
+}
+
+function parseCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    // OpenSSL's words for it ("wrong tag") help nobody
+    return undefined;
+  }
+}
+
+function parseKey(pem: string): KeyObject | string {
+  try {
+    return createPrivateKey(pem);
+  } catch (error) {
+    return errorCode(error) === 'ERR_MISSING_PASSPHRASE' || /ENCRYPTED/.test(pem)
+      ? 'has a passphrase; give a key without one, readable by you alone'
+      : 'holds no private key that can be read as PEM';
+  }
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { tempDir } from '../support/temp-dir.js';
+import { python, serving, well } from './kit.js';
+
+test('serve is killed again and again: workers come back by themselves, what was acknowledged is there', async (t) => {
+  let server = await serving(t);
+  const cwd = tempDir(t);
+  const worker = python(
+    t,
+    server,
+    `
+m = RecoveryManager(0.1, heartbeat_timeout=60, retry_for=30)
+m.start_monitoring()
+m.register_worker('w')
+step = 0
+while not os.path.exists('enough'):
+    step += 1
+    assert m.heartbeat('w', {'current_batch': step})
+    print('acknowledged', step, os.path.basename(m.save_checkpoint('w', {'step': step})))
+until(lambda: m.get_worker('w').current_batch == step, 'its beats arrive again')
+assert m.load_checkpoint('w') == {'step': step}
+assert not os.path.exists('checkpoints'), 'no outage was so long'
+`,
+    cwd,
+  );
+  for (const life of [1, 2, 3]) {
+    const step = Number((await worker.untilStdout(/acknowledged (\d+) .*\n(?![^]*acknowledged)/))[1]);
+    await server.kill();
+    server = await server.again();
+    const kept = saved(path.join(server.dir, 'serve/checkpoints/w'));
+    const last = /acknowledged (\d+) (\S+)\n$/.exec(worker.stdout)!;
+    assert.ok(Number(last[1]) >= step);
+    assert.ok(kept.includes(last[2]!), `life ${life}: ${last[0]} is not among ${kept.join(' ')}`);
+    await worker.untilStdout(new RegExp(`acknowledged ${Number(last[1]) + 1} `));
+  }
+  writeFileSync(path.join(cwd, 'enough'), '');
+  await well(worker);
+});
+
+test('a server that is away for longer: checkpoints are kept here, the newest goes to it when it is back', async (t) => {
+  const server = await serving(t);
+  const cwd = tempDir(t);
+  const worker = python(
+    t,
+    server,
+    `
+m = RecoveryManager(0.1, heartbeat_timeout=60, retry_for=0.5, checkpoint_dir='kept')
+m.start_monitoring()
+m.register_worker('Worker.1')
+m.save_checkpoint('Worker.1', {'step': 1})
+print('saved')
+until(lambda: os.path.exists('away'), 'the server is killed')
+for step in range(2, 7):
+    assert m.heartbeat('Worker.1', {'current_batch': step})
+    print(m.save_checkpoint('Worker.1', {'step': step}))
+assert m.load_checkpoint('Worker.1') == {'step': 6}
+print('waiting')
+until(lambda: m._worker('Worker.1').unsent is None, 'it is sent')
+assert m.load_checkpoint('Worker.1') == {'step': 6}
+assert m.get_worker('Worker.1').current_batch == 6
+m.save_checkpoint('Worker.1', {'step': 7})
+assert m.load_checkpoint('Worker.1') == {'step': 7}
+`,
+    cwd,
+  );
+  await worker.untilStdout(/saved\n/);
+  await server.kill();
+  writeFileSync(path.join(cwd, 'away'), '');
+  await worker.untilStdout(/waiting\n/);
+  const [folder] = readdirSync(path.join(cwd, 'kept'));
+  // as the server names its own: ids that differ in case alone stay apart
+  assert.match(folder!, /^Worker\.1~[0-9a-f]{8}$/);
+  const kept = saved(path.join(cwd, 'kept', folder!));
+  assert.equal(kept.length, 3, 'so many as the server would keep');
+  for (const name of kept)
+    assert.equal(sha256(path.join(cwd, 'kept', folder!, name)), name.split('.').at(-2));
+  const again = await server.again();
+  await well(worker);
+  const newest = saved(path.join(again.dir, 'serve/checkpoints', folder!)).at(-1)!;
+  assert.equal(
+    readFileSync(path.join(again.dir, 'serve/checkpoints', folder!, newest), 'utf8'),
+    '{"step":7}',
+  );
+  assert.deepEqual(saved(path.join(cwd, 'kept', folder!)), [], 'what the server has counts no more here');
+});
+
+test('a worker that was killed while the server was away goes on from what it kept', async (t) => {
+  const server = await serving(t);
+  const cwd = tempDir(t);
+  await server.kill();
+  const began = python(
+    t,
+    server,
+    `
+m = RecoveryManager(0.1, retry_for=0.1)
+m.start_monitoring()
+try: m.load_checkpoint('w'); print('a guess')
+except ServerUnavailable: print('unknown is not none')
+m.register_worker('w')
+for step in (1, 2): m.save_checkpoint('w', {'step': step})
+print('kept'); sys.stdout.flush()
+os.kill(os.getpid(), 9)
+`,
+    cwd,
+  );
+  assert.equal((await began.done).stdout, 'unknown is not none\nkept\n');
+  // the newest was torn by a bad disk: the one before it verifies
+  const folder = path.join(cwd, 'checkpoints/w');
+  writeFileSync(path.join(folder, saved(folder).at(-1)!), '{"step":');
+  const again = await server.again();
+  await well(
+    python(
+      t,
+      again,
+      `
+m = RecoveryManager(0.1)
+m.start_monitoring()
+m.register_worker('w')
+assert m.load_checkpoint('w') == {'step': 1}
+until(lambda: m._worker('w').unsent is None, 'it is sent')
+assert m.get_worker('w').last_checkpoint
+`,
+      cwd,
+    ),
+  );
+  assert.equal(saved(path.join(again.dir, 'serve/checkpoints/w')).length, 1);
+});
+
+test('a server that lost all it knew: workers register again, and it watches again', async (t) => {
+  const server = await serving(t);
+  await well(
+    python(
+      t,
+      server,
+      `
+m = RecoveryManager(0.1, heartbeat_timeout=0.5)
+m.start_monitoring()
+m.register_worker('w', {'current_batch': 3})
+m._request('DELETE', '/v1/workers/w', None, 0)
+m._request('PUT', '/v1/monitoring', {'monitoring': True}, 0)
+batch = [3]
+def known():
+    batch[0] += 1
+    assert m.heartbeat('w', {'current_batch': batch[0]}), 'it goes on'
+    worker = m.get_worker('w')
+    return worker and worker.current_batch > 3
+until(known, 'it is registered again')
+until(lambda: m.get_worker('w').status == 'failed', 'its silence is seen')
+`,
+    ),
+  );
+});
+
+/** Names of checkpoints there, the oldest first. */
+const saved = (dir: string): string[] =>
+  readdirSync(dir)
+    .filter((name) => /^\d{8}T\d{6}\.\d{3}Z-\d{6}\.[0-9a-f]{64}\.json$/.test(name))
+    .sort();
+
+const sha256 = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');

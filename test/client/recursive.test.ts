@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { python, servingSuite, well } from './kit.js';
+
+describe('RecursiveTrainingRecovery in Python', () => {
+  const server = servingSuite();
+
+  test('retries until one succeeds, from the newest checkpoint', async (t) => {
+    const { stdout } = await well(
+      python(
+        t,
+        server(),
+        `
+m = RecoveryManager()
+m.save_checkpoint('bert', {'step': 40})
+seen = []
+def retry(context):
+    seen.append((context['attempt'], context['state']['step'], context['mine'], type(context['error']).__name__))
+    if len(seen) == 1: raise TimeoutError('NCCL timed out')
+    return len(seen) > 2
+r = RecursiveTrainingRecovery({'maxRetries': 5, 'backoff': {'initial': 0.001}, 'retry': retry, 'manager': m})
+print(r.get_recovery_status())
+context = {'run_id': 'run-1', 'model_id': 'bert', 'step': 44, 'mine': 'kept'}
+try: raise ConnectionResetError('Connection reset by peer')
+except OSError as error: print(r.recover(error, context))
+print(seen)
+status = r.get_recovery_status()
+print(status['last_recovery_status'], status['attempts'], len(status['reasons']))
+print(context['last_checkpoint_path'].endswith('.json'))
+`,
+      ),
+    );
+    assert.deepEqual(stdout.trimEnd().split('\n'), [
+      "{'last_recovery_status': None, 'attempts': 0, 'reasons': []}",
+      'True',
+      "[(1, 40, 'kept', 'ConnectionResetError'), (2, 40, 'kept', 'TimeoutError'), (3, 40, 'kept', 'str')]",
+      'success 3 3',
+      'True',
+    ]);
+  });
+
+  test('the policy decides: a mistake in the code is not retried, max_retries are all, rules replace it', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+tried = []
+def retry(context): tried.append(1); raise RuntimeError('again')
+quick = {'initial': 0.001, 'max': 0.001}
+r = RecursiveTrainingRecovery({'max_retries': 2, 'backoff': quick, 'retry': retry})
+def failed(error):
+    del tried[:]
+    try: raise error
+    except Exception as e: assert r.recover(e, RecoveryContext()) is False
+    assert r.get_recovery_status()['last_recovery_status'] == 'failed'
+    return len(tried)
+assert failed(ImportError("cannot import name 'x' from 'y'")) == 0, r.get_recovery_status()
+assert failed(ConnectionResetError('Connection reset by peer')) == 2, r.get_recovery_status()
+assert r.get_recovery_status()['attempts'] == 2
+r = RecursiveTrainingRecovery({'backoff': quick, 'retry': retry, 'strategies': {'network': {'retry': False, 'rollback': False}}})
+assert failed(ConnectionResetError('Connection reset by peer')) == 0, r.get_recovery_status()
+r = RecursiveTrainingRecovery({'backoff': quick, 'strategies': {'network': lambda context: tried.append('mine')}})
+del tried[:]
+assert r.recover(ConnectionResetError('Connection reset by peer')) is True and tried == ['mine']
+`,
+      ),
+    );
+  });
+
+  test('wrong contexts and settings are named', async (t) => {
+    const { stdout } = await well(
+      python(
+        t,
+        server(),
+        `
+r = RecursiveTrainingRecovery({'retry': print})
+calls = (
+    lambda: r.recover('x', {'step': '12'}),
+    lambda: r.recover('x', RecoveryContext(run_id=7)),
+    lambda: r.recover('x', {'epoch': -1}),
+    lambda: RecursiveTrainingRecovery({'maxRetires': 3}),
+)
+for call in calls:
+    try: call(); print('taken')
+    except ValueError as error: print(error)
+`,
+      ),
+    );
+    assert.deepEqual(stdout.trimEnd().split('\n'), [
+      "context: step is to be a whole number from 0 on, not '12'",
+      'context: run_id is to be a text, not 7',
+      'context: epoch is to be a number from 0 on, not -1',
+      'config has no max_retires; it has max_retries, rollback_enabled, backoff, retry, strategies, manager',
+    ]);
+  });
+});
