@@ -56,6 +56,10 @@ _FILE_NAME = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-(\d+)\.([0-9a-f]{64})\.json")
 _BEATS_A_REQUEST = 1000  # the server takes no more
 _TRACEBACK_CHARS = 64 * 1024
 _ASIDE = ".sent"
+_KINDS = (
+    *("checkpoint", "code", "command", "config", "convergence", "exception", "gpu", "gpu-memory", "hang", "host-memory"),
+    *("killed", "network", "not-resumed", "numeric", "preempted", "stopped", "storage", "unknown"),
+)
 
 
 class RecoveryError(Exception):
@@ -123,16 +127,21 @@ class RecoveryManager:
             raise ValueError("heartbeat_timeout is shorter than heartbeat_interval: every worker would fail")
         self._max_failures = _whole("max_failures", max_failures)
         self._spool = _Spool(os.fspath(checkpoint_dir), max(1, _whole("keep_checkpoints", keep_checkpoints)))
-        self._retry_for = retry_for
+        self._retry_for = max(0.0, retry_for)
         self._server = _Server(url, token, ca, _positive("request_timeout", request_timeout))
         self._workers: Dict[str, _Worker] = {}
         self._monitoring: Optional[bool] = None  # None: neither started nor stopped yet
         self._monitoring_told = False
-        self._lock = threading.Lock()
+        # a signal's handler may save a checkpoint while its own thread is in here
+        self._lock = threading.RLock()
         self._stop = threading.Event()
-        self._thread: Optional[threading.Thread] = None
+        self._beating: Optional[threading.Thread] = None
+        self._sending: Optional[threading.Thread] = None
         self._failures, self._not_before = 0, 0.0  # in a row; when to try again
         _managers.add(self)
+
+    def __getstate__(self) -> Any:
+        raise TypeError("a RecoveryManager belongs to its process: make one in each worker, actor or task")
 
     # -- monitoring
 
@@ -158,11 +167,11 @@ class RecoveryManager:
         """
         self._monitoring = False
         self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(2 * self._server.timeout)
+        thread, self._beating = self._beating, None
+        if thread is not None:
+            thread.join(self._server.timeout)
         if fleet:
-            self._ask("PUT", "/v1/monitoring", {"monitoring": False})
+            self._ask("PUT", "/v1/monitoring", {"monitoring": False}, self._retry_for)
 
     # -- workers
 
@@ -176,27 +185,35 @@ class RecoveryManager:
         with self._lock:
             worker.take(initial_state)
             worker.told = worker.moved
-            worker.registered_here, worker.known, worker.go_on = True, False, True
+            worker.ours, worker.known, worker.go_on = True, False, True
+        state = None
         try:
             state = self._register(worker)
         except ServerUnavailable as error:
             self._away(error)
-            local = self._spool.newest(worker_id)
-            state = WorkerState(worker_id, "active", local, 0, time.time(), worker.batch or 0)
         self._ensure_thread()
-        return state
+        local = self._spool.newest(worker_id)
+        return state or WorkerState(worker_id, "active", local, 0, time.time(), worker.batch or 0)
 
     def unregister_worker(self, worker_id: str) -> bool:
-        """It has finished: it is no longer watched; its checkpoints stay. False: there was no such worker."""
+        """It has finished: it is watched no longer; its checkpoints stay.
+
+        False: there was no such worker, or the server could not be told (which is logged, and is no reason to fail now).
+        """
+        worker = self._worker(worker_id)
+        with worker.registering:  # a thread that finds it gone must not register it again
+            worker.ours = worker.asked = False
         with self._lock:
             self._workers.pop(worker_id, None)
         try:
-            self._ask("DELETE", _path(worker_id))
+            self._ask("DELETE", _path(worker_id), None, self._retry_for)
+            return True
+        except ServerUnavailable as error:
+            _log.warning("%s has finished, and will be taken for failed: %s", worker_id, error)
         except RequestRefused as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
+            if error.status != 404:
+                raise
+        return False
 
     def heartbeat(self, worker_id: str, state: Optional[Dict[str, Any]] = None) -> bool:
         """The worker got on. Cheap: call it every step. Answers whether to go on, as the server said last.
@@ -214,7 +231,7 @@ class RecoveryManager:
             first, worker.asked = not worker.asked, True
             if first:
                 worker.moved += 1
-            inline = first or (self._thread is None and worker.due(self._interval))
+            inline = first or (self._beating is None and worker.due(self._interval))
         if inline and time.monotonic() >= self._not_before:
             self._try_report([worker])
         self._ensure_thread()
@@ -227,21 +244,22 @@ class RecoveryManager:
         For evaluation, loading, saving: startup, eval, checkpoint. Only while monitoring is started here.
         """
         worker = self._worker(worker_id)
+        this = object()
         with self._lock:
-            before, worker.within = worker.within, (name, time.monotonic() + _positive("at_most", at_most))
+            worker.phases[this] = name, time.monotonic() + _positive("at_most", at_most)
             worker.moved += 1
         try:
             self._ensure_thread()
             yield
         finally:
             with self._lock:
-                worker.within = before
+                del worker.phases[this]
                 worker.moved += 1
 
     def get_worker(self, worker_id: str) -> Optional[WorkerState]:
         """None: no such worker. Raises ServerUnavailable."""
         try:
-            return _worker_state(self._ask("GET", _path(worker_id)))
+            return _worker_state(self._ask("GET", _path(worker_id), None, self._retry_for))
         except RequestRefused as error:
             if error.status == 404:
                 return None
@@ -250,17 +268,18 @@ class RecoveryManager:
     def get_failed_workers(self) -> List[WorkerState]:
         """Every worker of the fleet that counts as failed, by id. Raises ServerUnavailable."""
         found: List[WorkerState] = []
-        after = ""
+        path = first = "/v1/workers?status=failed&limit=1000"
         while True:
-            page = self._ask("GET", "/v1/workers?status=failed&limit=1000" + after)
+            page = self._ask("GET", path, None, self._retry_for)
             found += [_worker_state(worker) for worker in page["workers"]]
-            if page.get("next") is None:
+            if page["next"] is None:
                 return found
-            after = "&after=" + urllib.parse.quote(page["next"], safe="")
+            path = first + "&after=" + urllib.parse.quote(page["next"], safe="")
 
     def mark_worker_failed(self, worker_id: str, reason: Optional[str] = None) -> WorkerState:
         """Adds one to its failure_count, also if it failed before. Raises RequestRefused (404) if there is no such worker."""
-        return _worker_state(self._ask("POST", _path(worker_id, "/failures"), {"reason": reason} if reason else {}))
+        body = {} if reason is None else {"reason": reason[:1000]}
+        return _worker_state(self._ask("POST", _path(worker_id, "/failures"), body, self._retry_for))
 
     # -- checkpoints
 
@@ -273,7 +292,7 @@ class RecoveryManager:
         """
         data = _to_json(state)
         worker = self._worker(worker_id)
-        with worker.saving:
+        with self._long("checkpoint", worker_id), worker.saving:
             patience = 0 if worker.unsent else self._retry_for
             try:
                 return self._send_checkpoint(worker, data, patience)
@@ -282,7 +301,7 @@ class RecoveryManager:
                 if isinstance(error, RequestRefused) and error.status not in (401, 403):
                     raise
                 path = self._spool.write(worker_id, data, worker.newest)
-                worker.unsent = path
+                worker.unsent = True
                 _log.warning("the checkpoint of %s is kept in %s until the server takes it: %s", worker_id, path, error)
                 return path
 
@@ -299,7 +318,8 @@ class RecoveryManager:
         worker = self._worker(worker_id)
         local = self._spool.read_newest(worker_id)
         try:
-            remote = self._fetch(worker_id, self._retry_for)
+            with self._long("startup", worker_id):
+                remote = self._fetch(worker_id, self._retry_for)
         except ServerUnavailable as error:
             if local is None:
                 raise
@@ -333,48 +353,52 @@ class RecoveryManager:
         path = _path(worker.worker_id, "/checkpoints")
         saved = _patiently(lambda: self._server.request("POST", path, data, headers), patience).json()
         worker.newest = os.path.basename(saved["path"])
-        worker.unsent = None
+        worker.unsent = False
         self._spool.put_aside(worker.worker_id)
         return str(saved["path"])
 
-    def _send_unsent(self, worker: "_Worker") -> None:
+    def _long(self, phase: str, worker_id: str) -> "contextlib.AbstractContextManager[None]":
+        """What may take as long as we are patient; twice that and more is a hang."""
+        return self.phase(worker_id, phase, 60 + 2 * self._retry_for)
+
+    def _send_unsent(self, workers: List["_Worker"]) -> None:
         """The newest that is kept here goes to the server, unless it has a newer one by now. Older ones are superseded."""
-        with worker.saving:
-            local = self._spool.read_newest(worker.worker_id)
-            if local is None:
-                worker.unsent = None
-                return
-            remote = self._fetch(worker.worker_id, 0)
-            if remote is not None and _order(remote[0]) >= _order(local[0]):
-                worker.unsent = None
-                self._spool.put_aside(worker.worker_id)
-            else:
-                path = self._send_checkpoint(worker, local[1], 0)
-                _log.warning("the checkpoint of %s that was kept here is now %s", worker.worker_id, path)
+        for worker in workers:
+            try:
+                with worker.saving:
+                    local = self._spool.read_newest(worker.worker_id)
+                    remote = None if local is None else self._fetch(worker.worker_id, 0)
+                    if local is None or (remote is not None and _order(remote[0]) >= _order(local[0])):
+                        worker.unsent = False
+                        self._spool.put_aside(worker.worker_id)
+                    elif worker.unsent:
+                        path = self._send_checkpoint(worker, local[1], 0)
+                        _log.warning("the checkpoint of %s that was kept here is now %s", worker.worker_id, path)
+            except (RecoveryError, OSError) as error:
+                worker.send_not_before = time.monotonic() + 2 * self._timeout
+                _log.info("a checkpoint of %s is still kept here: %s", worker.worker_id, error)
 
     # -- beating
 
     def _beat(self, stop: threading.Event) -> None:
         tick = self._interval / 5
-        while not stop.wait(tick):
+        # not in step with the other processes that were started in this moment
+        while not stop.wait(tick * _random.uniform(0.8, 1)):
             try:
                 with self._lock:
                     workers = list(self._workers.values())
                     # one that is due takes all along that have something to say: one request an interval
                     due = any(worker.due(self._interval - tick / 2) for worker in workers)
-                    telling = [worker for worker in workers if due and worker.due(0)]
-                    late = [worker for worker in workers if worker.registered_here and not worker.known]
-                if (telling or late) and time.monotonic() >= self._not_before:
-                    self._try_report(list({id(worker): worker for worker in telling + late}.values()))
-                if not self._failures:
-                    for worker in workers:
-                        if worker.unsent is not None and time.monotonic() >= worker.send_not_before:
-                            worker.send_not_before = time.monotonic() + 2 * self._timeout
-                            self._send_unsent(worker)
-            except RecoveryError as error:
-                _log.info("%s", error)  # what could not be sent stays, and is sent later
-            except Exception:  # a bug or a full disk here must not end the beating
-                _log.exception("trainguard's heartbeats: this should not happen; they go on")
+                if due and time.monotonic() >= self._not_before:
+                    self._try_report([worker for worker in workers if worker.due(0)])
+                now = time.monotonic()
+                unsent = [worker for worker in workers if worker.unsent and now >= worker.send_not_before]
+                if unsent and not self._failures and not (self._sending and self._sending.is_alive()):
+                    # apart: a large checkpoint on a slow line holds no heartbeat up
+                    self._sending = threading.Thread(target=self._send_unsent, args=(unsent,), daemon=True)
+                    self._sending.start()
+            except Exception:  # a bug here must not end the beating
+                _log.exception("trainguard's heartbeats go on after what should not have happened")
 
     def _try_report(self, workers: List["_Worker"]) -> None:
         try:
@@ -385,55 +409,60 @@ class RecoveryManager:
     def _report(self, workers: List["_Worker"]) -> None:
         if not self._monitoring_told:
             self._tell_monitoring()
-        for worker in workers:
-            if worker.registered_here and not worker.known:
-                self._register(worker)
+        self._register_again([worker for worker in workers if worker.ours and not worker.known])
         for start in range(0, len(workers), _BEATS_A_REQUEST):
             some = workers[start : start + _BEATS_A_REQUEST]
             with self._lock:
-                said = [(worker, worker.moved, worker.beat()) for worker in some if worker.due(0)]
+                said = [(worker, worker.moved, worker.beat()) for worker in some if worker.news()]
             if not said:
                 continue
             body = {"heartbeats": [beat for _, _, beat in said]}
-            answers = self._request("POST", "/v1/heartbeats", body, patience=0, timeout=self._beat_timeout)["answers"]
-            forgotten = []
+            answers = self._ask("POST", "/v1/heartbeats", body)["answers"]
             with self._lock:
                 for (worker, moved, _), answer in zip(said, answers):
                     worker.sent_at, worker.told = time.monotonic(), moved
-                    if answer["status"] is None and worker.registered_here:
-                        worker.known = False
-                        forgotten.append(worker)
-                    else:
+                    worker.known = answer["status"] is not None
+                    if worker.known or not worker.ours:
                         worker.go_on = bool(answer["shouldContinue"])
-            if forgotten:
-                self._monitoring_told = False
+            forgotten = [worker for worker, _, _ in said if worker.ours and not worker.known]
+            if forgotten:  # the server lost what it knew
                 self._tell_monitoring()
-            for worker in forgotten:
-                self._register(worker)
+                self._register_again(forgotten)
         self._reached()
 
-    def _register(self, worker: "_Worker") -> WorkerState:
-        with self._lock:
-            beat = worker.beat()
-        body = {
-            "initialState": {name: value for name, value in beat.items() if name != "workerId"},
-            "heartbeatInterval": self._interval,
-            "heartbeatTimeout": self._timeout,
-            "maxFailures": self._max_failures,
-        }
-        state = _worker_state(
-            self._request("PUT", _path(worker.worker_id), body, patience=0, timeout=self._beat_timeout)
-        )
-        self._reached()
-        with self._lock:
+    def _register_again(self, workers: List["_Worker"]) -> None:
+        for worker in workers:
+            try:
+                self._register(worker)
+            except RequestRefused as error:
+                if error.status in (401, 403):
+                    raise
+                worker.ours = False  # the others are not to suffer for it
+                _log.error("%s is not registered: %s", worker.worker_id, error)
+
+    def _register(self, worker: "_Worker") -> Optional[WorkerState]:
+        with worker.registering:
+            if not worker.ours:
+                return None
+            with self._lock:
+                said = worker.beat()
+            del said["workerId"]
+            body = {
+                "initialState": said,
+                "heartbeatInterval": self._interval,
+                "heartbeatTimeout": self._timeout,
+                "maxFailures": self._max_failures,
+            }
+            state = _worker_state(self._ask("PUT", _path(worker.worker_id), body))
             worker.known = True
         if state.last_checkpoint is not None:
             worker.newest = os.path.basename(state.last_checkpoint)
+        self._reached()
         return state
 
     def _tell_monitoring(self) -> None:
         if self._monitoring:
-            self._request("PUT", "/v1/monitoring", {"monitoring": True}, patience=0, timeout=self._beat_timeout)
+            self._ask("PUT", "/v1/monitoring", {"monitoring": True})
         self._monitoring_told = True
 
     def _away(self, error: RecoveryError) -> None:
@@ -451,16 +480,13 @@ class RecoveryManager:
 
     # -- the rest
 
-    def _ask(self, method: str, path: str, body: Optional[Dict[str, Any]] = None) -> Any:
-        return self._request(method, path, body, patience=self._retry_for)
-
-    def _request(
-        self, method: str, path: str, body: Optional[Dict[str, Any]], patience: float, timeout: Optional[float] = None
-    ) -> Any:
+    def _ask(self, method: str, path: str, body: Optional[Dict[str, Any]] = None, patience: Optional[float] = None) -> Any:
+        """Without patience it is tried once, for an interval at most."""
         # the same for each try: what was done already is not done twice
         headers = {} if method == "GET" or path == "/v1/heartbeats" else {"Idempotency-Key": uuid.uuid4().hex}
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        return _patiently(lambda: self._server.request(method, path, data, headers, timeout), patience).json()
+        timeout = self._server.timeout if patience is not None else min(self._server.timeout, max(self._interval, 0.5))
+        return _patiently(lambda: self._server.request(method, path, data, headers, timeout), patience or 0).json()
 
     def _worker(self, worker_id: str) -> "_Worker":
         with self._lock:
@@ -469,49 +495,45 @@ class RecoveryManager:
             return worker
         _check_worker_id(worker_id)
         # left behind by an earlier life of this worker, on this machine
-        made = _Worker(worker_id, self._spool.newest(worker_id))
+        made = _Worker(worker_id, self._spool.newest(worker_id) is not None)
         with self._lock:
             return self._workers.setdefault(worker_id, made)
 
     def _ensure_thread(self) -> None:
         with self._lock:
-            if self._monitoring and self._thread is None and self._workers:
+            if self._monitoring and self._beating is None and self._workers:
                 self._stop = threading.Event()
-                self._thread = threading.Thread(
+                self._beating = threading.Thread(
                     target=self._beat, args=(self._stop,), name="trainguard-heartbeats", daemon=True
                 )
-                self._thread.start()
-
-    @property
-    def _beat_timeout(self) -> float:
-        return min(self._server.timeout, max(self._interval, 0.5))
+                self._beating.start()
 
     def _after_fork(self) -> None:
         """In the child: locks may be held by threads that are not here, and the workers are the parent's."""
-        self._lock, self._stop, self._thread = threading.Lock(), threading.Event(), None
+        self._lock, self._stop, self._beating, self._sending = threading.RLock(), threading.Event(), None, None
         self._workers = {}
         self._server.close()
 
 
 class _Worker:
-    """What this process knows of a worker. Guarded by the manager's lock, but for `saving`."""
+    """What this process knows of a worker; the manager's lock guards what heartbeats change."""
 
-    def __init__(self, worker_id: str, unsent: Optional[str]) -> None:
+    def __init__(self, worker_id: str, unsent: bool) -> None:
         self.worker_id = worker_id
         self.fields: Dict[str, Any] = {}
         self.batch: Optional[int] = None
-        self.spoken: Optional[Tuple[str, float]] = None  # a phase by heartbeat's word, and when it ends
-        self.within: Optional[Tuple[str, float]] = None  # a phase by `with`
+        self.phases: Dict[Any, Tuple[str, float]] = {}  # what it is in, and until when; by None: heartbeat's word
         self.moved = 0  # counts its progress, ...
         self.told = 0  # ... of which the server knows so much
         self.sent_at = -math.inf
-        self.asked = False
-        self.registered_here = False
-        self.known = False  # by the server, as far as is known
+        self.asked = False  # heartbeat was called for it
+        self.ours = False  # registered by this process
+        self.known = False  # registered, as far as the server said
         self.go_on = True
-        self.saving = threading.Lock()
+        self.registering = threading.RLock()
+        self.saving = threading.RLock()
         self.newest: Optional[str] = None  # name of the newest checkpoint that the server told of
-        self.unsent = unsent  # path of the newest that it has not got
+        self.unsent = unsent  # a checkpoint is kept here that the server has not got
         self.send_not_before = 0.0
 
     def take(self, state: Optional[Dict[str, Any]]) -> None:
@@ -528,7 +550,9 @@ class _Worker:
             elif isinstance(value, (str, int, float)):
                 fields[name] = value
         phase = state.get("phase")
-        self.spoken = None if phase in (None, "train") else (str(phase), time.monotonic() + 3600)
+        self.phases.pop(None, None)
+        if phase is not None and phase != "train":
+            self.phases[None] = str(phase), time.monotonic() + 3600
         # what names no batch is progress by the caller's word
         if batch is None or batch != self.batch or fields.get("step") != self.fields.get("step"):
             self.moved += 1
@@ -536,14 +560,15 @@ class _Worker:
         self.batch = self.batch if batch is None else batch
 
     def phase(self) -> Optional[str]:
-        for phase in (self.within, self.spoken):
-            if phase is not None and time.monotonic() < phase[1]:
-                return phase[0]
-        return None
+        now = time.monotonic()
+        return next((name for name, ends in self.phases.values() if now < ends), None)
+
+    def news(self) -> bool:
+        return (self.ours or self.asked) and (self.moved != self.told or self.phase() is not None)
 
     def due(self, age: float) -> bool:
         """Whether there is something to say, and the last word is so many seconds old."""
-        return (self.moved != self.told or self.phase() is not None) and time.monotonic() - self.sent_at >= age
+        return (self.ours and not self.known) or (self.news() and time.monotonic() - self.sent_at >= age)
 
     def beat(self) -> Dict[str, Any]:
         beat = dict(self.fields, workerId=self.worker_id)
@@ -639,7 +664,10 @@ class _Answer(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body) if self.body else None
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            raise RecoveryError("what answers at TRAINGUARD_URL is no `trainguard serve`") from None
 
 
 class _Server:
@@ -648,7 +676,7 @@ class _Server:
     def __init__(self, url: Optional[str], token: Optional[str], ca: Optional[str], timeout: float) -> None:
         self.url = (url or os.environ.get("TRAINGUARD_URL") or "").rstrip("/")
         self.timeout = timeout
-        self._token = token or os.environ.get("TRAINGUARD_TOKEN")
+        self._token = (token or os.environ.get("TRAINGUARD_TOKEN") or "").strip()
         self._token_file = None if self._token else os.environ.get("TRAINGUARD_TOKEN_FILE")
         if not self.url or not (self._token or self._token_file):
             missing = "TRAINGUARD_TOKEN_FILE (or TRAINGUARD_TOKEN)" if self.url else "TRAINGUARD_URL"
@@ -714,7 +742,9 @@ class _Server:
                 # a server that was started anew knows nothing of the connections to the old one
                 if kept and not isinstance(error, socket.timeout):
                     continue
-                raise ServerUnavailable("%s cannot be reached (%s)" % (self.url, error or type(error).__name__)) from error
+                hint = "; TRAINGUARD_CA names whom to trust" if isinstance(error, ssl.SSLCertVerificationError) else ""
+                why = str(error) or type(error).__name__
+                raise ServerUnavailable("%s cannot be reached (%s%s)" % (self.url, why, hint)) from error
             except BaseException:
                 connection.close()
                 raise
@@ -759,72 +789,63 @@ class RecoveryContext:
 
 
 class RecursiveTrainingRecovery:
-    """Tries a failed training again, as the server's policy says: it knows the kinds of failure and what helps.
+    """Tries a failed training again as the server's policy says: it knows the kinds of failure, and what helps.
 
     config, in snake_case or camelCase:
-        retry              retry(context): trains again. It succeeded unless it raises or returns False
-        max_retries        retries a `recover` makes (3)
-        rollback_enabled   whether the context may be set back to the newest checkpoint that verifies (True)
-        backoff            {"initial": 10, "factor": 2, "max": 300, "jitter": 0.2}: seconds before a retry
-        strategies         by kind of failure, instead of the policy's: {"retry": bool, "rollback": bool}, or a function that
-                           is called in place of `retry`: {"gpu-memory": halve_the_batch_and_train}
-        manager            the RecoveryManager to ask (one of its own otherwise)
+        retry              retry(context) trains again. It failed if it raises or returns False
+        max_retries        times that `retry` is called, at most, for one failure (3)
+        rollback_enabled   whether the newest checkpoint that verifies may be put into the context (True)
+        backoff            {"initial": 10, "factor": 2, "max": 300, "jitter": 0.25}: seconds before a retry
+        strategies         by kind of failure, instead of the policy's: {"gpu-memory": {"retry": True, "rollback": True,
+                           "prepare": halve_the_batch}}; prepare(context, decision) is called before `retry`
+        manager            the RecoveryManager by which to ask (one of its own unless given)
     """
-
-    _KEYS = ("max_retries", "rollback_enabled", "backoff", "retry", "strategies", "manager")
 
     def __init__(self, config: Optional[Dict[str, Any]] = None) -> None:
         given = {_snake(name): value for name, value in (config or {}).items()}
-        unknown = sorted(set(given) - set(self._KEYS))
-        if unknown:
-            raise ValueError("config has no %s; it has %s" % (", ".join(unknown), ", ".join(self._KEYS)))
+        known = ("max_retries", "rollback_enabled", "backoff", "retry", "strategies", "manager")
+        for name in given:
+            if name not in known:
+                raise ValueError("config has no %s; it has %s" % (name, ", ".join(known)))
         self._max_retries = _whole("max_retries", given.get("max_retries", 3))
         self._rollback_enabled = bool(given.get("rollback_enabled", True))
         self._backoff = given.get("backoff")
         self._retry: Optional[Callable[[Any], Any]] = given.get("retry")
-        self._strategies: Dict[str, Any] = given.get("strategies") or {}
+        self._strategies: Dict[str, Dict[str, Any]] = given.get("strategies") or {}
+        for kind, strategy in self._strategies.items():
+            _check_strategy(kind, strategy)
         self._manager: RecoveryManager = given.get("manager") or RecoveryManager()
+        self._one_at_a_time = threading.RLock()
+        self._retrying = False
+        self._history: List[Dict[str, Any]] = []
         self._status: Optional[str] = None
         self._attempts = 0
         self._reasons: List[str] = []
 
     def recover(self, error: Union[BaseException, str], context: Any = None) -> bool:
-        """Retries until one succeeds (True), or the policy sees no sense in another, or max_retries are spent (False).
+        """Retries until one succeeds (True), or the policy gives up (False). Whatever a retry raises is judged in its turn,
+        but KeyboardInterrupt and SystemExit pass.
 
-        `context` (RecoveryContext, dict or an object of yours) is given to each retry, with attempt, error and, after a
-        rollback, last_checkpoint_path and state set. Raises ValueError for a context whose fields are wrong; whatever a retry
-        raises is judged in its turn, but KeyboardInterrupt and SystemExit pass.
+        `context` (RecoveryContext, dict or an object of yours) is handed to each retry, with error, attempt and, after a
+        rollback, last_checkpoint_path and state set; keep its step current. Raises ValueError for a context whose fields are
+        wrong. Called from within a retry it raises `error`, so that retries never multiply.
         """
         context = {} if context is None else context
         _check_context(context)
-        self._status, self._attempts, self._reasons = None, 0, []
-        history: List[Dict[str, Any]] = []
-        recovered = False
-        while not recovered:
-            _put(context, "error", error)
+        if self._retry is None:
+            raise ValueError("config has no retry: give it the function that trains again")
+        with self._one_at_a_time:
+            if self._retrying:
+                raise error if isinstance(error, BaseException) else RecoveryError(error)
+            self._retrying, self._attempts, self._reasons = True, 0, []
+            recovered = False
             try:
-                decision = self._decide(error, context, history)
-            except RecoveryError as trouble:
-                self._reasons.append("nothing was tried: %s" % trouble)
-                break
-            self._reasons.append("%s; %s" % (decision["reason"], decision["why"]))
-            if not decision["retry"] or self._attempts >= self._max_retries:
-                break
-            if decision["rollback"] and not self.rollback_to_safe_state(context):
-                self._reasons.append("there is no checkpoint to go back to")
-            time.sleep(decision["delayMs"] / 1000)
-            history.append({name: decision[name] for name in ("kind", "fingerprint") if name in decision})
-            if _get(context, "step") is not None:
-                history[-1]["step"] = _get(context, "step")
-            self._attempts += 1
-            _put(context, "attempt", self._attempts)
-            try:
-                recovered = self._act(decision["kind"])(context) is not False
-                error = "the retry returned False"
-            except Exception as raised:
-                error = raised
-        self._status = "success" if recovered else "failed"
-        return recovered
+                recovered = self._until_cured(error, context, _get(context, "attempt") or 0)
+            finally:
+                # of what was cured only its coming back counts; who gave up and is called again begins anew
+                self._history = [dict(one, cured=True) for one in self._history[-50:]] if recovered else []
+                self._retrying, self._status = False, "success" if recovered else "failed"
+            return recovered
 
     def rollback_to_safe_state(self, context: Any) -> bool:
         """Puts the newest checkpoint that verifies of the context's worker_id, model_id or run_id (the first that has one)
@@ -832,9 +853,7 @@ class RecursiveTrainingRecovery:
         _check_context(context)
         for name in ("worker_id", "model_id", "run_id"):
             worker_id = _get(context, name)
-            if worker_id is None or not _WORKER_ID.fullmatch(worker_id):
-                continue
-            found = self._manager._load(worker_id)
+            found = self._manager._load(worker_id) if _WORKER_ID.fullmatch(worker_id or "") else None
             if found is not None:
                 _put(context, "state", found[0])
                 _put(context, "last_checkpoint_path", found[1])
@@ -842,35 +861,66 @@ class RecursiveTrainingRecovery:
         return False
 
     def get_recovery_status(self) -> Dict[str, Any]:
-        """Of the last `recover`: last_recovery_status ("success", "failed", or None before the first), attempts, reasons."""
-        return {
-            "last_recovery_status": self._status,
-            "attempts": self._attempts,
-            "reasons": list(self._reasons),
-        }
+        """Of the newest `recover`: last_recovery_status ("success", "failed"; None before the first), attempts, reasons."""
+        return {"last_recovery_status": self._status, "attempts": self._attempts, "reasons": list(self._reasons)}
 
-    def _decide(self, error: Union[BaseException, str], context: Any, history: List[Dict[str, Any]]) -> Any:
+    def _until_cured(self, error: Union[BaseException, str], context: Any, first: int) -> bool:
+        while True:
+            _put(context, "error", error)
+            try:
+                decision = self._decide(error, _get(context, "step"))
+                if not decision["retry"]:
+                    self._reasons.append("%s; gave up: %s" % (decision["reason"], decision["why"]))
+                    return False
+                self._reasons.append("%s; %s" % (decision["reason"], decision["why"]))
+                if decision["rollback"] and not self.rollback_to_safe_state(context):
+                    self._reasons.append("there is no checkpoint to go back to")
+            except RecoveryError as trouble:
+                self._reasons.append("gave up: %s" % trouble)
+                return False
+            time.sleep(decision["delayMs"] / 1000)
+            self._attempts += 1
+            _put(context, "attempt", first + self._attempts)
+            try:
+                prepare = self._strategies.get(decision["kind"], {}).get("prepare")
+                if prepare is not None:
+                    prepare(context, decision)
+                if self._retry is not None and self._retry(context) is not False:
+                    return True
+                error = "the retry returned False"
+            except Exception as raised:
+                error = raised
+
+    def _decide(self, error: Union[BaseException, str], step: Optional[int]) -> Dict[str, Any]:
         request: Dict[str, Any] = {
             "error": _error_report(error),
-            "history": history,
+            "history": self._history,
             "maxRetries": self._max_retries,
             "rollbackEnabled": self._rollback_enabled,
+            "rules": {
+                kind: {name: rule[name] for name in ("retry", "rollback")}
+                for kind, rule in self._strategies.items()
+                if "retry" in rule
+            },
         }
-        if _get(context, "step") is not None:
-            request["step"] = _get(context, "step")
         if self._backoff is not None:
             request["backoff"] = self._backoff
-        rules = {kind: rule for kind, rule in self._strategies.items() if not callable(rule)}
-        if rules:
-            request["rules"] = rules
-        return self._manager._ask("POST", "/v1/recovery/decision", request)
+        past = {} if step is None else {"step": step}
+        decision: Dict[str, Any] = self._manager._ask(
+            "POST", "/v1/recovery/decision", dict(request, **past), self._manager._retry_for
+        )
+        past = dict(past, **{name: decision[name] for name in ("kind", "fingerprint") if name in decision})
+        self._history = self._history + [past]
+        return decision
 
-    def _act(self, kind: str) -> Callable[[Any], Any]:
-        strategy = self._strategies.get(kind)
-        act = strategy if callable(strategy) else self._retry
-        if act is None:
-            raise ValueError("config has no retry: give it the function that trains again")
-        return act
+
+def _check_strategy(kind: str, strategy: Any) -> None:
+    if kind not in _KINDS:
+        raise ValueError("strategies: there is no kind of failure %s; there are %s" % (kind, ", ".join(_KINDS)))
+    if not isinstance(strategy, dict) or not set(strategy) <= {"retry", "rollback", "prepare"}:
+        raise ValueError("strategies: %s is to be a dict of retry, rollback and prepare" % kind)
+    if ("retry" in strategy) != ("rollback" in strategy):
+        raise ValueError("strategies: %s is to say both retry and rollback, or neither" % kind)
 
 
 def _check_context(context: Any) -> None:
@@ -1010,6 +1060,8 @@ def _content_digest(data: bytes) -> str:
 
 
 def _fsync_folder(folder: str) -> None:
+    if os.name != "posix":  # a folder cannot be opened there
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,7 +19,10 @@ export function client(language: string, options: ClientOptions): number {
     const known = [...files.keys()].join(', ');
     const others = 'workers in others talk HTTP as "trainguard serve" describes it at /openapi.json';
     return refuse(
-      fail(`there is no client for ${JSON.stringify(language)}, only for ${known}; ${others}`, exitStatus.usage).error,
+      fail(
+        `there is no client for ${JSON.stringify(language)}, only for ${known}; ${others}`,
+        exitStatus.usage,
+      ).error,
       json,
     );
   }

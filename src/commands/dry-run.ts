@@ -99,6 +99,7 @@ export async function describePlan(plan: RunPlan, options: GlobalOptions): Promi
   );
   for (const { argv } of plan.preflight) say(`before a retry: ${maskArgv(argv).join(' ')}`);
   for (const [name, hook] of Object.entries(plan.hooks)) say(`${name}: ${maskArgv(hook.argv).join(' ')}`);
+  if (plan.serve) say('workers would report by HTTP too');
   const notified = plan.notify.map(({ shown }) => shown);
   if (notified.length > 0) say(`would notify ${notified.join(', ')}`);
   const output = createOutput(options);

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createLocalEngine } from '../engines/local/engine.js';
 import { type LogsKeep as Keep, pruneLogs } from '../engines/local/log-prune.js';
-import type { Effect } from '../policy/effect.js';
 import type { FiledIncident } from '../report/incident.js';
 import { type RunSettings, type RunStatus, type StateRecord, viewRun } from '../report/status-view.js';
 import { MetricsFile } from '../runs/metrics.js';
@@ -17,12 +16,12 @@ import { ok, type Result } from '../util/result.js';
 import { betweenAttempts } from './between-attempts.js';
 import { codeFacts } from './code-facts.js';
 import { inheritanceOf, metricsToCut } from './inheritance.js';
-import { applyResume } from './resume.js';
-import { idlePreset, recipeFor, resumeAdvice } from './resume-plan.js';
+import { launchSpec } from './launch-spec.js';
+import { idlePreset, resumeAdvice } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import { readingOf } from './run-reading.js';
 import type { HeldRun } from './take-up.js';
-import { workerEnv } from './worker-env.js';
+import type { RunServer } from './serve-run.js';
 
 /** Bounds on a run's logs: bytes an attempt, bytes a run, attempts. */
 export interface LogsKeep extends Keep {
@@ -57,6 +56,7 @@ export interface Wired {
 export async function wire(
   plan: RunPlan,
   held: HeldRun,
+  served: RunServer | undefined,
   report: {
     observe(happening: Happening): void;
     notice(text: string): void;
@@ -103,6 +103,7 @@ export async function wire(
     ...(store && { store }),
     otherFolder: held.last !== undefined && placesOf(held.last.settings) !== placesOf(settings),
     ...readingOf(plan, systemClock),
+    ...(served && { hearLines: served.hearLines }),
     resumeAdvice: () => resumeAdvice(plan.resume, store?.layout ?? ''),
     scanEveryMs,
     verifyBudgetMs,
@@ -110,7 +111,8 @@ export async function wire(
     launchSpec(launch) {
       attempt = launch.attempt;
       if (launch.resume) sayIdlePreset();
-      return launchSpec(plan, held, launch);
+      served?.forgetWorkers();
+      return launchSpec(plan, held, launch, served?.env);
     },
     ...(inheritance && { inheritance }),
     adoptSpec: (number, offsets) => ({
@@ -126,7 +128,9 @@ export async function wire(
     },
     observe(happening) {
       report.observe(happening);
-      if (happening.event.type === 'exited') prune();
+      if (happening.event.type !== 'exited') return;
+      served?.forgetWorkers();
+      prune();
     },
     publish(now) {
       live = now;
@@ -193,27 +197,6 @@ export async function wire(
       }
     },
   });
-}
-
-function launchSpec(
-  plan: RunPlan,
-  held: HeldRun,
-  launch: Extract<Effect, { type: 'launch' }>,
-): ReturnType<Parts['launchSpec']> {
-  const dir = held.store?.dir;
-  const recipe = recipeFor(plan.resume, held.store?.layout ?? '');
-  const point = launch.resume && { ...launch.resume, ...(dir !== undefined && { dir }) };
-  const { argv, env } = applyResume(plan.argv, recipe, point);
-  return {
-    attemptDir: attemptDirOf(held.run.dir, launch.attempt),
-    attempt: launch.attempt,
-    argv,
-    cwd: plan.cwd,
-    env: workerEnv(process.env, launch, dir, { ...env, ...launch.env }),
-    runId: held.run.id,
-    stopSignal: plan.policy.stop.signal,
-    stdin: plan.stdin,
-  };
 }
 
 const foldersOf = (store: CheckpointStore | undefined): readonly string[] =>

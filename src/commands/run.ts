@@ -24,6 +24,8 @@ import { refuse } from './refuse.js';
 import { flagsToRecord } from './relaunch.js';
 import { placesOf, settingsOf, systemClock, wire } from './run-parts.js';
 import { planRun } from './plan-run.js';
+import type { RunServer } from './serve-run.js';
+import { serveWorkers } from './serve-workers.js';
 import { listenToSignals } from './signals.js';
 import { takeUp } from './take-up.js';
 import { openTether, type Tether, tetherOutput } from './tether.js';
@@ -105,6 +107,14 @@ export async function run(
   let outcome: number = exitStatus.internal;
   let over: number | undefined;
   let broken = false;
+  let served: RunServer | undefined;
+  const tellOfWorkers = (lines: readonly Line[]): void => {
+    for (const line of lines) {
+      log(line);
+      if (json) output.json({ type: 'workers', at: new Date().toISOString(), text: line.text });
+    }
+    if (lines.length > 0) output.say(lines);
+  };
   try {
     const supervisorLog = await openSupervisorLog(held.run.paths.log);
     log = ({ tone, text }, fields) => supervisorLog.info(text, { tone, ...fields });
@@ -153,7 +163,11 @@ export async function run(
       facts: { run: held.run.name, host: os.hostname(), runDir: held.run.dir, cwd: plan.cwd },
       notice,
     });
-    const wired = await wire(plan, held, {
+    const workers = await serveWorkers(plan, held, tellOfWorkers, notice);
+    if (!workers.ok) return turnDown(workers.error);
+    served = workers.value;
+    if (served) tellOfWorkers([{ tone: 'detail', text: `workers report to ${served.url}` }]);
+    const wired = await wire(plan, held, served, {
       observe(happening) {
         observe(happening);
         notifier.tell(happening);
@@ -170,6 +184,7 @@ export async function run(
     });
     const ended = await supervisor.ended;
     await wired.value.close();
+    await served?.close();
     await incidents.close();
     await held.release();
     over = ended.exitCode;
@@ -201,6 +216,7 @@ export async function run(
     process.stderr.write(`trainguard: internal error: ${text}\nthe training goes on without supervision\n`);
     return outcome;
   } finally {
+    await served?.close();
     await held.release();
     // a pipe that nobody reads, or what watches a worker after a bug, would keep the process alive for ever
     if (!(await output.finish(echoPatienceMs)) || broken) process.exit(outcome);

@@ -6,6 +6,9 @@ import { checkWorkerId } from './worker-id.js';
  * Nobody registered the worker that was named.
  * @example
  * ```ts
+ * import { RecoveryManager, UnknownWorkerError } from 'trainguard';
+ *
+ * const manager = new RecoveryManager();
  * const problem: unknown = await manager.markWorkerFailed('w7').catch((error: unknown) => error);
  * console.log(problem instanceof UnknownWorkerError && problem.workerId); // w7
  * ```

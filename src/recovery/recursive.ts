@@ -1,15 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Aborted, type After, unlessAborted, waitFor } from './abort.js';
-import { Blocked, Stuck } from './blocked.js';
+import type { After } from './abort.js';
 import { classifyReport } from './classify-report.js';
 import { checkContext, type RecoveryContext } from './context.js';
-import { decideFailure } from './decide.js';
-import type { PastFailure, RecoveryDecision, RecoveryFailure } from './decision.js';
 import { reportOf } from './error-report.js';
+import { type LoopParts, recoverLoop } from './recovery-loop.js';
+import { RecoveryRecord } from './recovery-record.js';
 import type { RecoveryStatus, RecursiveRecoveryEvent, RecursiveTrainingRecoveryConfig } from './recursive-types.js'; // prettier-ignore
 import { SafeFolder } from './safe-folder.js';
 import { type RecursiveSettings, settingsOf } from './settings.js';
-import { isPoisonous, type RecoveryStrategy } from './strategies.js';
+import { isPoisonous } from './strategies.js';
 
 export type * from './recursive-types.js';
 export type { RecoveryContext } from './context.js';
@@ -29,9 +28,6 @@ const realAfter: After = (delayMs, call) => {
   return () => clearTimeout(timer);
 };
 
-const reasonsKept = 100;
-const failuresKept = 50;
-
 /** One recovery under way. */
 interface UnderWay {
   readonly context: RecoveryContext;
@@ -45,29 +41,35 @@ interface UnderWay {
  * same rules as the command whether that is worth a try. One instance looks after one training.
  *
  * @example
+ * ```ts
+ * import { RecursiveTrainingRecovery } from 'trainguard';
+ *
+ * let faults = 2;
+ * async function train(from?: string | null): Promise<void> {
+ *   if (faults-- > 0) throw new Error('connect ECONNREFUSED 10.0.0.7:29500');
+ * }
+ *
  * const recovery = new RecursiveTrainingRecovery({
  *   maxRetries: 3,
  *   backoff: { initial: '10ms' },
- *   retry: async (context) => train(context.lastCheckpointPath),
+ *   retry: (context) => train(context.lastCheckpointPath),
  * });
  * try {
- *   await train(null);
+ *   await train();
  * } catch (error) {
  *   if (!(await recovery.recover(error, { runId: 'digits', step: 120 }))) throw error;
  * }
+ * console.log(recovery.getRecoveryStatus().attempts); // 2
+ * ```
  */
 export class RecursiveTrainingRecovery {
   readonly #settings: RecursiveSettings;
   readonly #folder: SafeFolder;
-  readonly #after: After;
-  readonly #random: () => number;
+  readonly #record = new RecoveryRecord();
+  readonly #parts: LoopParts;
   /** Which recovery's `retry` we are within. */
   readonly #within = new AsyncLocalStorage<object>();
   #underWay: UnderWay | undefined;
-  #past: readonly PastFailure[] = [];
-  #status: RecoveryStatus = {
-    ...{ lastRecoveryStatus: null, recovering: false, attempts: 0, reasons: [], lastFailure: null },
-  };
 
   /**
    * @throws TypeError, one sentence that names the key, for what the configuration file would not take either
@@ -79,8 +81,11 @@ export class RecursiveTrainingRecovery {
   constructor(config: RecursiveTrainingRecoveryConfig, internals: RecursiveInternals = {}) {
     this.#settings = settingsOf(config);
     this.#folder = new SafeFolder(this.#settings, (text) => this.#tell({ type: 'notice', text }));
-    this.#after = internals.after ?? realAfter;
-    this.#random = internals.random ?? Math.random;
+    this.#parts = {
+      ...{ settings: this.#settings, folder: this.#folder, record: this.#record },
+      ...{ after: internals.after ?? realAfter, random: internals.random ?? Math.random },
+      tell: (event) => this.#tell(event),
+    };
   }
 
   /**
@@ -98,16 +103,17 @@ export class RecursiveTrainingRecovery {
    * @throws TypeError for a context that is not valid, or of another training than the one under way
    *
    * @example
-   * const recovery = new RecursiveTrainingRecovery({ backoff: { initial: 0 }, retry: async () => 'trained' });
+   * ```ts
    * const recovered = await recovery.recover(new Error('connect ECONNREFUSED'), { step: 40 });
    * console.log(recovered); // true
+   * ```
    */
   async recover(error: unknown, context: RecoveryContext = {}): Promise<boolean> {
     checkContext(context);
     const current = this.#underWay;
     if (current && this.#within.getStore() === current.token) return await Promise.reject(asError(error));
     if (current) return this.#join(current, error, context);
-    this.#status = { ...this.#status, recovering: true, attempts: 0, reasons: [] };
+    this.#record.begin();
     const token = {};
     const done = this.#within.run(token, () => this.#recover(error, context));
     this.#underWay = { context, token, done };
@@ -123,9 +129,10 @@ export class RecursiveTrainingRecovery {
    * @throws Error where no folder is known, it cannot be read or changed, or somebody else holds it
    *
    * @example
-   * const recovery = new RecursiveTrainingRecovery({ checkpoints: { dir: 'checkpoints' }, retry: async () => {} });
+   * ```ts
    * const path = await recovery.rollbackToSafeState({ runId: 'digits' });
-   * console.log(path); // null: nothing is there yet
+   * console.log(path); // null
+   * ```
    */
   async rollbackToSafeState(context: RecoveryContext = {}): Promise<string | null> {
     checkContext(context);
@@ -141,18 +148,19 @@ export class RecursiveTrainingRecovery {
    * What became of the newest recovery. Plain data, a copy.
    *
    * @example
-   * const recovery = new RecursiveTrainingRecovery({ retry: async () => {} });
+   * ```ts
    * console.log(recovery.getRecoveryStatus().lastRecoveryStatus); // null
+   * ```
    */
   getRecoveryStatus(): RecoveryStatus {
-    return structuredClone(this.#status);
+    return this.#record.status;
   }
 
   async #join({ context, done }: UnderWay, error: unknown, joining: RecoveryContext): Promise<boolean> {
     const [one, other] = [context.runId, joining.runId];
     if (one !== undefined && other !== undefined && one !== other)
       throw new TypeError(`run ${one} is being recovered, and one RecursiveTrainingRecovery looks after one training: make another for run ${other}.`); // prettier-ignore
-    this.#note(`at the same time: ${classifyReport(reportOf(error)).reason}`);
+    this.#record.note(`at the same time: ${classifyReport(reportOf(error)).reason}`);
     return done;
   }
 
@@ -161,113 +169,12 @@ export class RecursiveTrainingRecovery {
     await Promise.resolve();
     let recovered = false;
     try {
-      recovered = await this.#loop(error, context);
+      recovered = await recoverLoop(this.#parts, error, context);
       return recovered;
     } finally {
-      // of what was cured only its coming back counts; who gave up and is called again begins anew
-      this.#past = recovered ? this.#past.map((one) => ({ ...one, cured: true })).slice(-failuresKept) : [];
-      this.#status = {
-        ...this.#status,
-        recovering: false,
-        lastRecoveryStatus: recovered ? 'success' : 'failed',
-      };
+      this.#record.end(recovered);
       this.#underWay = undefined;
     }
-  }
-
-  async #loop(error: unknown, context: RecoveryContext): Promise<boolean> {
-    const { signal } = this.#settings;
-    const first = context.attempt ?? 0;
-    let thrown = error;
-    for (;;) {
-      if (signal?.aborted) return this.#giveUp(`it was told to stop: ${new Aborted(signal).message}`);
-      if (!(thrown instanceof Blocked)) context.error = thrown;
-      const failure = thrown instanceof Blocked ? thrown.failure : classifyReport(reportOf(thrown));
-      const strategy = await this.#strategyFor(failure, context);
-      const decision = this.#decide(failure, strategy, context.step);
-      if (!decision.retry) return this.#giveUp(decision.why);
-      try {
-        await this.#tryAgain(decision, strategy, context, first);
-        this.#tell({ type: 'recovered', retries: this.#status.attempts });
-        return true;
-      } catch (next) {
-        if (next instanceof Stuck) return this.#giveUp(next.message);
-        thrown = next;
-      }
-    }
-  }
-
-  async #strategyFor(failure: RecoveryFailure, context: RecoveryContext): Promise<RecoveryStrategy> {
-    const { strategies } = this.#settings;
-    const strategy =
-      typeof strategies === 'function' ? await strategies(failure, context) : strategies[failure.kind];
-    return strategy ?? {};
-  }
-
-  #decide(
-    failure: RecoveryFailure,
-    { retry, rollback }: RecoveryStrategy,
-    step: number | undefined,
-  ): RecoveryDecision {
-    const { maxRetries, rollbackEnabled, backoff } = this.#settings;
-    const rule = { ...(retry !== undefined && { retry }), ...(rollback !== undefined && { rollback }) };
-    const known = step === undefined ? {} : { step };
-    const decision = decideFailure(failure, {
-      ...{ maxRetries, rollbackEnabled, backoff, history: this.#past, jitter: this.#random() },
-      ...{ ...known, rules: { [failure.kind]: rule } },
-    });
-    const { kind, fingerprint } = failure;
-    this.#past = [...this.#past, { kind, ...(fingerprint !== undefined && { fingerprint }), ...known }];
-    this.#status = { ...this.#status, lastFailure: decision };
-    this.#note(`${decision.reason}; ${decision.retry ? decision.why : `gave up: ${decision.why}`}`);
-    this.#tell({ type: 'failure', decision, ...known });
-    return decision;
-  }
-
-  /** @throws whatever stands in the way of it: what `retry` throws, or a lack of the machine's */
-  async #tryAgain(
-    decision: RecoveryDecision,
-    { prepare }: RecoveryStrategy,
-    context: RecoveryContext,
-    first: number,
-  ): Promise<void> {
-    const { signal, checkResources, retry } = this.#settings;
-    if (decision.rollback) await this.#rollBack(decision, context);
-    if (decision.delayMs > 0) this.#tell({ type: 'backing-off', delayMs: decision.delayMs });
-    await waitFor(decision.delayMs, this.#after, signal);
-    if (checkResources !== false) await this.#folder.checkRoom(context, decision.kind);
-    if (typeof checkResources === 'function') {
-      const lack = await unlessAborted(signal, Promise.resolve(checkResources(context, decision)));
-      if (lack !== undefined) throw Blocked.lacking({ kind: decision.kind, words: lack });
-    }
-    if (signal?.aborted) throw new Aborted(signal);
-    const attempts = this.#status.attempts + 1;
-    this.#status = { ...this.#status, attempts };
-    context.attempt = first + attempts;
-    this.#tell({ type: 'retry', attempt: context.attempt });
-    await unlessAborted(signal, runAgain(prepare, retry, context, decision));
-  }
-
-  async #rollBack({ kind }: RecoveryDecision, context: RecoveryContext): Promise<void> {
-    const bad = isPoisonous(kind) && context.step !== undefined ? { step: context.step } : undefined;
-    const state = await this.#folder.goBackIfKnown(context, bad);
-    if (!state) return;
-    const { path, moved, reason } = state;
-    if (state.stuck) throw new Stuck(reason);
-    this.#tell({ type: 'rolled-back', path, moved, reason });
-  }
-
-  #giveUp(why: string): false {
-    this.#note(`gave up: ${why}`);
-    this.#tell({ type: 'gave-up', why });
-    return false;
-  }
-
-  #note(reason: string): void {
-    const { reasons } = this.#status;
-    // said already, with the failure
-    if (reasons.at(-1)?.endsWith(reason)) return;
-    this.#status = { ...this.#status, reasons: [...reasons, reason].slice(-reasonsKept) };
   }
 
   #tell(event: RecursiveRecoveryEvent): void {
@@ -278,16 +185,6 @@ export class RecursiveTrainingRecovery {
       process.emitWarning(`onEvent of RecursiveTrainingRecovery threw: ${String(error)}`);
     }
   }
-}
-
-async function runAgain(
-  prepare: RecoveryStrategy['prepare'],
-  retry: RecursiveSettings['retry'],
-  context: RecoveryContext,
-  failure: RecoveryFailure,
-): Promise<void> {
-  await prepare?.(context, failure);
-  await retry(context);
 }
 
 const asError = (thrown: unknown): Error =>

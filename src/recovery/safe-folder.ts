@@ -1,4 +1,5 @@
 import type { Bad } from '../policy/bad.js';
+import { missingAncestor } from '../util/os/empty-dirs.js';
 import { Blocked } from './blocked.js';
 import type { RecoveryContext } from './context.js';
 import type { RecoveryKind } from './decision.js';
@@ -46,10 +47,13 @@ export class SafeFolder {
     if (dirs.length === 0) throw new Error(unknownFolder);
     const { folders, rollbackEnabled, signal } = this.#settings;
     this.#charge = bad ?? this.#charge;
+    // one that is only known by what lay in it is not made anew
+    const away = folders.dirs.length > 0 ? undefined : await missingAncestor(dirs[0] ?? '');
+    if (away !== undefined) return { path: null, moved: [], reason: `${away} is not there`, stuck: !folders.allowScratch }; // prettier-ignore
     const done = await goToSafeState(
       { ...folders, dirs },
       {
-        ...{ holder: context.runId ?? 'recovery', rollbackEnabled, guessed: folders.dirs.length === 0 },
+        ...{ holder: context.runId ?? 'recovery', rollbackEnabled },
         hadOne: typeof context.lastCheckpointPath === 'string',
         ...(this.#charge && { bad: this.#charge }),
         ...(signal && { signal }),

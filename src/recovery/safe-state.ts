@@ -31,11 +31,9 @@ export interface SafeStateQuestion {
   /** Who asks, for those who want the folder meanwhile. */
   readonly holder: string;
   readonly rollbackEnabled: boolean;
-  /** The folder was not named: it is not made where it is missing. */
-  readonly guessed: boolean;
   /** From where on what was saved is not trusted. */
   readonly bad?: Bad;
-  /** There was a checkpoint: an emptied folder is a loss. */
+  /** There was a checkpoint. */
   readonly hadOne: boolean;
   readonly signal?: AbortSignal;
   readonly notice: (text: string) => void;
@@ -90,9 +88,9 @@ export async function goToSafeState(
 async function openLocked(
   dir: string,
   settings: FolderSettings,
-  { holder, guessed, notice }: SafeStateQuestion,
+  { holder, notice }: SafeStateQuestion,
 ): Promise<Result<OpenFolder>> {
-  const opened = await openCheckpointStore({ ...optionsFor(dir, settings), guessed, onNotice: notice });
+  const opened = await openCheckpointStore({ ...optionsFor(dir, settings), onNotice: notice });
   if (!opened.ok) return opened;
   const store = opened.value;
   const { vault } = store;
@@ -127,7 +125,9 @@ async function choose(
   const found = await store.inspect({ live: false, budgetMs: verifyBudgetMs, ...(signal && { signal }) });
   if (!found.ok) return found;
   const { checkpoints, disorder } = found.value;
-  const everVerified = checkpoints.some(({ standing }) => isUsable(standing));
+  // an emptied folder, or one whose file system is away, is a loss; where all is torn there never was a good one
+  const lost = hadOne && checkpoints.length === 0;
+  const everVerified = lost || checkpoints.some(({ standing }) => isUsable(standing));
   const damaged = new Map<string, string>();
   for (;;) {
     const choice = chooseRollback({

@@ -30,19 +30,23 @@ function readable(
   cutOff: (error: unknown) => void,
 ): ReadableStream {
   const chunks = stream[Symbol.asyncIterator]();
+  let left = false;
   return new ReadableStream(
     {
       async pull(controller) {
         try {
           const { done, value } = await chunks.next();
+          if (left) return;
           if (done) controller.close();
           else controller.enqueue(value);
         } catch (error) {
+          if (left) return;
           cutOff(error);
           controller.error(error);
         }
       },
       async cancel() {
+        left = true;
         await chunks.return?.();
         await close?.();
       },

@@ -68,10 +68,6 @@ export const Registration = z
     },
     object,
   )
-  .refine(({ heartbeatInterval = 0, heartbeatTimeout = Infinity }) => heartbeatTimeout >= heartbeatInterval, {
-    error: 'must be at least heartbeatInterval',
-    path: ['heartbeatTimeout'],
-  })
   .register(named, { id: 'Registration' });
 
 export const Heartbeat = z
@@ -141,29 +137,35 @@ const errorFields = {
     .exactOptional(),
   signal: anyText(40).describe('SIGKILL.').exactOptional(),
 };
-const errorReport = z.strictObject(
-  {
-    ...errorFields,
-    causes: z
-      .array(z.strictObject(errorFields, object), list(16))
-      .max(16, list(16))
-      .describe('What it came from, the nearest first.')
-      .exactOptional(),
-  },
-  object,
-);
+const errorReport = z
+  .strictObject(
+    {
+      ...errorFields,
+      causes: z
+        .array(z.strictObject(errorFields, object), list(16))
+        .max(16, list(16))
+        .describe('What it came from, the nearest first.')
+        .exactOptional(),
+    },
+    object,
+  )
+  .register(named, { id: 'ErrorReport' });
 
-const pastFailure = z.strictObject(
-  {
-    kind: recoveryKind,
-    fingerprint: anyText(1000).exactOptional(),
-    step: wholeNumber.exactOptional(),
-    cured: flag.describe('A retry after it succeeded.').exactOptional(),
-  },
-  object,
-);
+const pastFailure = z
+  .strictObject(
+    {
+      kind: recoveryKind,
+      fingerprint: anyText(1000).exactOptional(),
+      step: wholeNumber.exactOptional(),
+      cured: flag.describe('A retry after it succeeded.').exactOptional(),
+    },
+    object,
+  )
+  .register(named, { id: 'PastFailure' });
 
-const rule = z.strictObject({ retry: flag.exactOptional(), rollback: flag.exactOptional() }, object);
+const rule = z
+  .strictObject({ retry: flag.exactOptional(), rollback: flag.exactOptional() }, object)
+  .register(named, { id: 'Rule' });
 
 export const DecisionQuestion = z
   .strictObject(

@@ -222,6 +222,8 @@ async function startOnFreePort(
   const first = known ?? usualPort;
   const server = await startServer({ ...options, port: first });
   if (server.ok || server.error.code !== 'EADDRINUSE') return server;
-  notice(`port ${first} of ${options.host} is taken by another program, so another port is used; name one with --port to have the same each time`); // prettier-ignore
+  notice(
+    `port ${first} of ${options.host} is taken by another program, so another port is used; name one with --port to have the same each time`,
+  );
   return startServer({ ...options, port: 0 });
 }

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { Journal } from '../runs/journal.js';
-import { refused } from '../runs/problems.js';
-import { files, syncDir } from '../util/os/durable.js';
+import { errorText, files, syncDir } from '../util/os/durable.js';
 import { type Problem, ProblemError, type Result } from '../util/result.js';
 import type { Changes, Step, WorkerImage } from './worker-journal-image.js';
 import { type JournalFiles, type Opened, wayOut } from './worker-journal-open.js';
@@ -118,11 +117,11 @@ export class WorkerJournalStore {
     this.#unfinished = false;
   }
 
-  /** What failed is tried again when the journal has grown by as much once more. */
+  /** What failed is tried again when the journal has grown by as much once more: until then it holds all by itself. */
   #putOff(what: string, error: unknown): void {
     this.#compactFrom = this.#journal.size + this.#compactAt;
-    const { message } = error instanceof ProblemError ? error.problem : refused(what, error).error;
-    this.#onNotice(`${message}; it is tried again later`);
+    const why = error instanceof ProblemError ? error.message : `cannot ${what}: ${errorText(error)}`;
+    this.#onNotice(`${why}; it is tried again later`);
   }
 }
 

@@ -10,10 +10,11 @@ import os
 import sys
 import time
 import traceback
+import types
 import uuid
 
 import trainguard_client
-from trainguard_client import RecoveryManager, RequestRefused
+from trainguard_client import RecoveryManager, RecursiveTrainingRecovery, RequestRefused
 
 ROWS = {}
 
@@ -26,12 +27,12 @@ def row(owner, ancestor):
     return add
 
 
-def manager_row(ancestor):
+def manager_row(ancestor, heartbeat_interval=60):
     """The check gets a manager of its own, and a worker's id that nobody else uses."""
 
     def add(check):
         def run():
-            manager = RecoveryManager(heartbeat_interval=0.2)
+            manager = RecoveryManager(heartbeat_interval=heartbeat_interval)
             try:
                 check(manager, "w-" + uuid.uuid4().hex)
             finally:
@@ -60,21 +61,20 @@ def raises(kind, call, *args):
 
 def told_at_once(worker_id, **state):
     """What another process says of the worker: its first heartbeat goes out at once."""
-    return RecoveryManager(heartbeat_interval=0.2).heartbeat(worker_id, state)
+    return RecoveryManager().heartbeat(worker_id, state)
 
 
 # -- RecoveryManager
 
 
-@manager_row("heartbeat_interval=5")
+@manager_row("heartbeat_interval=5", heartbeat_interval=0.2)
 def heartbeat_interval(manager, worker):
-    manager.register_worker(worker)
     manager.start_monitoring()
-    for batch in range(20):
-        time.sleep(0.05)
-        assert manager.heartbeat(worker, {"current_batch": batch})
-    assert manager.get_worker(worker).failure_count == 0
+    before = time.monotonic()
+    manager.register_worker(worker)
     until(lambda: manager.get_worker(worker).status == "failed")
+    # three of them; the server counts in slots of 50 ms
+    assert time.monotonic() - before > 0.5
 
 
 @manager_row("max_failures=3")
@@ -96,7 +96,7 @@ def checkpoint_dir(_manager, worker):
     assert away.load_checkpoint(worker) == {"step": 1}
 
 
-@manager_row("startMonitoring")
+@manager_row("startMonitoring", heartbeat_interval=0.2)
 def start_monitoring(manager, worker):
     manager.start_monitoring()
     manager.register_worker(worker)
@@ -216,7 +216,7 @@ def last_checkpoint(manager, worker):
     assert RecoveryManager().register_worker(worker).last_checkpoint == newest
 
 
-@manager_row("worker.failureCount")
+@manager_row("worker.failureCount", heartbeat_interval=0.2)
 def failure_count(manager, worker):
     manager.start_monitoring()
     assert manager.register_worker(worker).failure_count == 0
@@ -245,6 +245,261 @@ def current_batch(manager, worker):
     told_at_once(worker, current_batch=41)
     told_at_once(worker)
     assert manager.get_worker(worker).current_batch == 41
+
+
+# -- RecursiveTrainingRecovery
+
+
+def recursive_row(ancestor):
+    """The check gets an id that nobody else uses."""
+    return lambda check: row("RecursiveTrainingRecovery", ancestor)(lambda: check("r-" + uuid.uuid4().hex))
+
+
+SOON = {"initial": 0}
+
+
+def recovery(retry, **config):
+    return RecursiveTrainingRecovery(dict(config, retry=retry, backoff=config.get("backoff", SOON)))
+
+
+def failing(calls):
+    def retry(context):
+        calls.append(context["attempt"])
+        raise RuntimeError("fault %d" % len(calls))
+
+    return retry
+
+
+def handed(context):
+    """What `retry` gets."""
+    seen = []
+    assert recovery(lambda given: seen.append(dict(given))).recover(RuntimeError("x"), context) is True
+    return seen[0]
+
+
+def names(field, context):
+    assert field in str(raises(ValueError, recovery(lambda _: None).recover, RuntimeError("x"), context))
+
+
+def damage(path):
+    with open(path, "w") as file:
+        file.write("{}")
+
+
+@recursive_row("maxRetries")
+def max_retries(_run):
+    calls = []
+    assert recovery(failing(calls)).recover(RuntimeError("x"), {}) is False
+    assert calls == [1, 2, 3], calls
+    del calls[:]
+    assert recovery(failing(calls), max_retries=1).recover(RuntimeError("x"), {}) is False
+    assert calls == [1], calls
+
+
+@recursive_row("rollbackEnabled")
+def rollback_enabled(run):
+    path = RecoveryManager().save_checkpoint(run, {"step": 10})
+    context = {"run_id": run}
+    assert recovery(lambda _: None, rollback_enabled=False).recover(RuntimeError("x"), context) is True
+    assert "last_checkpoint_path" not in context and "state" not in context
+    assert recovery(lambda _: None).recover(RuntimeError("x"), context) is True
+    assert os.path.basename(context["last_checkpoint_path"]) == os.path.basename(path)
+    assert context["state"] == {"step": 10}
+
+
+@recursive_row("recover")
+def recover(_run):
+    seen = []
+
+    def retry(context):
+        seen.append(context["dataset"])
+        if len(seen) < 3:
+            raise RuntimeError("fault %d" % len(seen))
+
+    assert recovery(retry).recover(RuntimeError("x"), {"dataset": "digits"}) is True
+    assert seen == ["digits"] * 3
+    assert recovery(retry).recover(ModuleNotFoundError("No module named 'torhc'"), {"dataset": "digits"}) is False
+    assert len(seen) == 3, "no retry finds a module that is not there"
+
+
+@recursive_row("rollbackToSafeState")
+def rollback_to_safe_state(run):
+    manager = RecoveryManager()
+    good = manager.save_checkpoint(run, {"step": 10})
+    damage(manager.save_checkpoint(run, {"step": 20}))
+    context = {"run_id": run}
+    assert recovery(lambda _: None).rollback_to_safe_state(context) is True
+    assert context["state"] == {"step": 10}
+    assert os.path.basename(context["last_checkpoint_path"]) == os.path.basename(good)
+    assert recovery(lambda _: None).rollback_to_safe_state({"run_id": run + "-other"}) is False
+
+
+@recursive_row("retry with backoff")
+def retry_with_backoff(_run):
+    def waits(backoff):
+        slept = []
+        # what the client sleeps by, for this thread only as long as it lasts
+        real, trainguard_client.time = trainguard_client.time, types.SimpleNamespace(
+            sleep=slept.append, monotonic=time.monotonic, time=time.time
+        )
+        try:
+            config = {"retry": failing([]), "max_retries": 7}
+            if backoff is not None:
+                config["backoff"] = backoff
+            assert RecursiveTrainingRecovery(config).recover(RuntimeError("x"), {}) is False
+        finally:
+            trainguard_client.time = real
+        return slept
+
+    for slept, usual in zip(waits(None), [10, 20, 40, 80, 160, 300, 300]):
+        assert usual <= slept <= 1.25 * usual, (slept, usual)
+    own = {"initial": 1, "factor": 3, "max": 20, "jitter": 0}
+    assert waits(own) == [1, 3, 9, 20, 20, 20, 20]
+
+
+def uses_strategy(kind, error):
+    """The error is of the kind, and what is given for the kind is done instead of the usual."""
+    done = []
+
+    def prepare(_context, decision):
+        done.append("prepare for " + decision["kind"])
+
+    own = recovery(lambda _: done.append("retry"), strategies={kind: {"prepare": prepare}})
+    assert own.recover(error, {}) is True
+    assert done == ["prepare for " + kind, "retry"], (done, own.get_recovery_status())
+    del done[:]
+    refused = recovery(lambda _: done.append("retry"), strategies={kind: {"retry": False, "rollback": False}})
+    assert refused.recover(error, {}) is False
+    assert done == []
+
+
+class ConvergenceError(Exception):
+    pass
+
+
+@recursive_row("strategy: out of memory")
+def out_of_memory(_run):
+    uses_strategy("gpu-memory", RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    uses_strategy("host-memory", MemoryError())
+
+
+@recursive_row("strategy: numeric")
+def numeric(_run):
+    uses_strategy("numeric", FloatingPointError("loss is nan"))
+
+
+@recursive_row("strategy: checkpoint")
+def checkpoint(_run):
+    words = "PytorchStreamReader failed reading zip archive: failed finding central directory"
+    uses_strategy("checkpoint", RuntimeError(words))
+
+
+@recursive_row("strategy: network")
+def network(_run):
+    uses_strategy("network", ConnectionRefusedError(111, "Connection refused"))
+
+
+@recursive_row("strategy: convergence")
+def convergence(_run):
+    uses_strategy("convergence", ConvergenceError("the loss is where it was 900 steps ago"))
+
+
+@recursive_row("strategy: anything else")
+def anything_else(_run):
+    uses_strategy("exception", RuntimeError("the loader found no batch"))
+
+
+@recursive_row("getRecoveryStatus")
+def get_recovery_status(_run):
+    faults = [RuntimeError("the second fault")]
+
+    def retry(_context):
+        if faults:
+            raise faults.pop()
+
+    one = recovery(retry)
+    assert one.recover(RuntimeError("the first fault"), {}) is True
+    status = one.get_recovery_status()
+    assert status["attempts"] == 2
+    assert any("the first fault" in reason for reason in status["reasons"]), status
+    assert any("the second fault" in reason for reason in status["reasons"]), status
+
+
+@recursive_row("lastRecoveryStatus")
+def last_recovery_status(_run):
+    works = [True]
+    one = recovery(lambda _: works[0])
+    assert one.get_recovery_status()["last_recovery_status"] is None
+    one.recover(RuntimeError("x"), {})
+    assert one.get_recovery_status()["last_recovery_status"] == "success"
+    works[0] = False  # what a retry of the ancestor's returned counted too
+    one.recover(RuntimeError("x"), {})
+    assert one.get_recovery_status()["last_recovery_status"] == "failed"
+
+
+@recursive_row("context.runId")
+def run_id(run):
+    RecoveryManager().save_checkpoint(run, {"step": 10})
+    assert handed({"run_id": run})["state"] == {"step": 10}
+    assert handed({"runId": run})["state"] == {"step": 10}
+    names("run_id", {"run_id": 7})
+
+
+@recursive_row("context.attempt")
+def attempt(_run):
+    assert handed({})["attempt"] == 1
+    context = {"attempt": 4}
+    assert recovery(lambda _: None).recover(RuntimeError("x"), context) is True
+    assert context["attempt"] == 5, context
+    names("attempt", {"attempt": -1})
+
+
+@recursive_row("context.step")
+def step(_run):
+    calls = []
+
+    def same(_context):
+        calls.append(1)
+        raise RuntimeError("x")
+
+    assert recovery(same, max_retries=9).recover(RuntimeError("x"), {"step": 7}) is False
+    # the first is raised elsewhere than those of the retry
+    assert len(calls) in (2, 3), len(calls)
+    names("step", {"step": 1.5})
+
+
+@recursive_row("context.epoch")
+def epoch(_run):
+    assert handed({"epoch": 2.5})["epoch"] == 2.5
+    names("epoch", {"epoch": -1})
+
+
+@recursive_row("context.modelId")
+def model_id(run):
+    assert handed({"model_id": "resnet-18"})["model_id"] == "resnet-18"
+    names("model_id", {"model_id": 18})
+
+
+@recursive_row("context.lastCheckpointPath")
+def last_checkpoint_path(run):
+    path = RecoveryManager().save_checkpoint(run, {"step": 10})
+    seen = handed({"run_id": run, "last_checkpoint_path": "step-20.npz"})
+    assert os.path.basename(seen["last_checkpoint_path"]) == os.path.basename(path)
+    names("last_checkpoint_path", {"last_checkpoint_path": 20})
+
+
+@recursive_row("context.error")
+def error(_run):
+    first, second = RuntimeError("x"), RuntimeError("y")
+    seen = []
+
+    def retry(context):
+        seen.append(context["error"])
+        if len(seen) < 2:
+            raise second
+
+    assert recovery(retry).recover(first, {}) is True
+    assert seen == [first, second]
 
 
 # -- all of it

@@ -6,8 +6,12 @@ import { signatureOf } from '../support/declarations.js';
 import { root } from '../support/root.js';
 import { managerRows } from './ancestors-manager.js';
 import { runPython } from './ancestors-python.js';
+import { recursiveRows } from './ancestors-recursive.js';
 
 // Holds docs/ancestors.md: each row is a test in both languages, and there is no test without a row.
+
+/** What a cell says where a language has none. */
+const notThere = '—';
 
 /** `RecoveryManager`: a class of both languages, a table of the page. */
 interface Row {
@@ -19,7 +23,7 @@ interface Row {
 }
 
 const rows = readRows(readFileSync(path.join(root, 'docs', 'ancestors.md'), 'utf8'));
-const checks = { RecoveryManager: managerRows };
+const checks = { RecoveryManager: managerRows, RecursiveTrainingRecovery: recursiveRows };
 const nameOf = ({ owner, ancestor }: Pick<Row, 'owner' | 'ancestor'>): string => `${owner}: ${ancestor}`;
 
 let python: ReturnType<typeof runPython> | undefined;
@@ -32,20 +36,22 @@ for (const row of rows) {
     await check(t);
   });
 
-  test(`${nameOf(row)}, in Python: ${row.python}`, async () => {
-    const { outcomes } = await inPython();
-    assert.ok(nameOf(row) in outcomes, 'the row has no test in ancestors.py');
-    assert.equal(outcomes[nameOf(row)], null);
-  });
+  if (row.python !== notThere)
+    test(`${nameOf(row)}, in Python: ${row.python}`, async () => {
+      const { outcomes } = await inPython();
+      assert.ok(nameOf(row) in outcomes, 'the row has no test in ancestors.py');
+      assert.equal(outcomes[nameOf(row)], null);
+    });
 }
 
 test('each test has its row', async () => {
   const named = rows.map(nameOf).sort();
+  const namedInPython = rows.filter((row) => row.python !== notThere).map(nameOf);
   const inTypeScript = Object.entries(checks).flatMap(([owner, tests]) =>
     Object.keys(tests).map((ancestor) => nameOf({ owner, ancestor })),
   );
   assert.deepEqual(inTypeScript.sort(), named);
-  assert.deepEqual(Object.keys((await inPython()).outcomes).sort(), named);
+  assert.deepEqual(Object.keys((await inPython()).outcomes).sort(), namedInPython.sort());
 });
 
 test('the signatures are those of the code', async () => {
@@ -74,7 +80,9 @@ function readRows(page: string): Row[] {
       .split('|')
       .slice(1, -1)
       .map((cell) => cell.trim());
-    const [ancestor, typescript, inPythonCell] = cells.map((cell) => /^`([^`]*)`/.exec(cell)?.[1]);
+    const [ancestor, typescript, inPythonCell] = cells.map(
+      (cell) => /^`([^`]*)`/.exec(cell)?.[1] ?? (cell === notThere ? cell : undefined),
+    );
     if (ancestor === undefined || typescript === undefined || inPythonCell === undefined) continue;
     found.push({ owner, ancestor, typescript, python: inPythonCell });
   }

@@ -22,7 +22,11 @@ await manager.registerWorker('w0');
   RecursiveTrainingRecovery: {
     before: `
 import { RecursiveTrainingRecovery } from 'trainguard';
-const recovery = new RecursiveTrainingRecovery({ retry: async () => {}, backoff: { initial: 0 } });
+const recovery = new RecursiveTrainingRecovery({
+  retry: async () => {},
+  backoff: { initial: 0 },
+  checkpoints: { dir: 'checkpoints' },
+});
 `,
     after: '',
   },

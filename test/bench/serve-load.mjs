@@ -62,16 +62,18 @@ async function beat({ seconds, batch, singles = 0, puts = 0, body = '', silent =
   for (let put = 0; put < puts * seconds; put++)
     dues.push({ at: from + ((put + random()) / puts) * 1000, send: () => putOf(putter, body) });
 
+  // the first beat of each also makes its connection
   dues.sort((a, b) => a.at - b.at);
   for (const { at, send } of dues) {
     while (wallMs() < at) await sleep(at - wallMs());
     const asked = send();
     if (asked === undefined) continue; // all of it silent
+    const name = at < from + intervalMs ? `${asked.name}, connecting` : asked.name;
     const answered = asked.answered.then(
       () => wallMs() - at,
-      (error) => lost.push(`${asked.name}: ${error.message}`) && Infinity,
+      (error) => lost.push(`${name}: ${error.message}`) && Infinity,
     );
-    asking.push(answered.then((tookMs) => requests.push([asked.name, at, tookMs])));
+    asking.push(answered.then((tookMs) => requests.push([name, at, tookMs])));
   }
   await Promise.all(asking);
   const failures = await stop?.();

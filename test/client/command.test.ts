@@ -39,7 +39,10 @@ test('without a server in the environment one sentence says what to set', async 
     }).done;
   const nowhere = await worker({});
   assert.equal(nowhere.code, 1);
-  assert.match(nowhere.stderr, /RecoveryError: set TRAINGUARD_URL to what `trainguard serve` printed, or pass url=/);
+  assert.match(
+    nowhere.stderr,
+    /RecoveryError: set TRAINGUARD_URL to what `trainguard serve` printed, or pass url=/,
+  );
   const noToken = await worker({ TRAINGUARD_URL: 'http://localhost:8471' });
   assert.match(noToken.stderr, /RecoveryError: set TRAINGUARD_TOKEN_FILE \(or TRAINGUARD_TOKEN\)/);
   const noFile = await worker({ TRAINGUARD_URL: 'http://localhost:8471', TRAINGUARD_TOKEN_FILE: '/nowhere' });

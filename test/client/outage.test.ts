@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import * as certificates from '../serve/certificates.js';
 import { tempDir } from '../support/temp-dir.js';
 import { python, serving, well } from './kit.js';
 
@@ -59,7 +60,7 @@ for step in range(2, 7):
     print(m.save_checkpoint('Worker.1', {'step': step}))
 assert m.load_checkpoint('Worker.1') == {'step': 6}
 print('waiting')
-until(lambda: m._worker('Worker.1').unsent is None, 'it is sent')
+until(lambda: not m._worker('Worker.1').unsent, 'it is sent')
 assert m.load_checkpoint('Worker.1') == {'step': 6}
 assert m.get_worker('Worker.1').current_batch == 6
 m.save_checkpoint('Worker.1', {'step': 7})
@@ -121,7 +122,7 @@ m = RecoveryManager(0.1)
 m.start_monitoring()
 m.register_worker('w')
 assert m.load_checkpoint('w') == {'step': 1}
-until(lambda: m._worker('w').unsent is None, 'it is sent')
+until(lambda: not m._worker('w').unsent, 'it is sent')
 assert m.get_worker('w').last_checkpoint
 `,
       cwd,
@@ -140,8 +141,8 @@ test('a server that lost all it knew: workers register again, and it watches aga
 m = RecoveryManager(0.1, heartbeat_timeout=0.5)
 m.start_monitoring()
 m.register_worker('w', {'current_batch': 3})
-m._request('DELETE', '/v1/workers/w', None, 0)
-m._request('PUT', '/v1/monitoring', {'monitoring': True}, 0)
+m._ask('DELETE', '/v1/workers/w')
+m._ask('PUT', '/v1/monitoring', {'monitoring': True})
 batch = [3]
 def known():
     batch[0] += 1
@@ -153,6 +154,36 @@ until(lambda: m.get_worker('w').status == 'failed', 'its silence is seen')
 `,
     ),
   );
+});
+
+test('over TLS, by the certificate that TRAINGUARD_CA names and no other', async (t) => {
+  const dir = tempDir(t);
+  const { certFile, keyFile } = certificates.asFiles(dir, 'one', certificates.one);
+  const { certFile: other } = certificates.asFiles(dir, 'other', certificates.other);
+  const server = await serving(t, ['--tls-cert', certFile, '--tls-key', keyFile]);
+  const { stdout } = await well(
+    python(
+      t,
+      server,
+      `
+try: RecoveryManager(retry_for=0, ca='${other}').get_worker('w')
+except ServerUnavailable as error: print(error)
+os.environ['TRAINGUARD_CA'] = '${certFile}'
+m = RecoveryManager()
+m.register_worker('w')
+print(m.heartbeat('w'), m.save_checkpoint('w', 1) and m.load_checkpoint('w'))
+try: RecoveryManager(ca='/nowhere')
+except RecoveryError as error: print(error)
+`,
+    ),
+  );
+  const [stranger, known, nowhere] = stdout.trimEnd().split('\n');
+  assert.match(
+    stranger!,
+    /^https:.*cannot be reached \(.*CERTIFICATE_VERIFY_FAILED.*; TRAINGUARD_CA names whom to trust\)$/,
+  );
+  assert.equal(known, 'True 1');
+  assert.match(nowhere!, /^TRAINGUARD_CA: \/nowhere cannot be read/);
 });
 
 /** Names of checkpoints there, the oldest first. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { python, servingSuite, well } from './kit.js';
+import { recoveryKinds } from '../../src/recovery/strategies.js';
+import { clientFile, python, servingSuite, well } from './kit.js';
 
 describe('RecursiveTrainingRecovery in Python', () => {
   const server = servingSuite();
@@ -60,12 +62,57 @@ assert failed(ConnectionResetError('Connection reset by peer')) == 2, r.get_reco
 assert r.get_recovery_status()['attempts'] == 2
 r = RecursiveTrainingRecovery({'backoff': quick, 'retry': retry, 'strategies': {'network': {'retry': False, 'rollback': False}}})
 assert failed(ConnectionResetError('Connection reset by peer')) == 0, r.get_recovery_status()
-r = RecursiveTrainingRecovery({'backoff': quick, 'strategies': {'network': lambda context: tried.append('mine')}})
+def prepare(context, decision): context['prepared'] = decision['kind']
+r = RecursiveTrainingRecovery({'backoff': quick, 'retry': lambda context: tried.append(context['prepared']), 'strategies': {'network': {'prepare': prepare}}})
 del tried[:]
-assert r.recover(ConnectionResetError('Connection reset by peer')) is True and tried == ['mine']
+assert r.recover(ConnectionResetError('Connection reset by peer')) is True and tried == ['network']
 `,
       ),
     );
+  });
+
+  test('a failure that comes back at the same step after each cure is given up at last', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+r = RecursiveTrainingRecovery({'backoff': {'initial': 0.001}, 'retry': lambda context: True})
+outcomes = []
+while len(outcomes) < 10 and outcomes[-1:] != [False]:
+    outcomes.append(r.recover(RuntimeError('shapes [3] and [4] do not fit'), {'step': 7}))
+assert 1 < len(outcomes) < 10, outcomes
+assert 'gave up' in r.get_recovery_status()['reasons'][-1], r.get_recovery_status()
+`,
+      ),
+    );
+  });
+
+  test('recover within a retry is the next failure of the recovery under way', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+calls = []
+def retry(context):
+    calls.append(type(context['error']).__name__)
+    try: raise TimeoutError('Connection timed out')
+    except TimeoutError as error:
+        if len(calls) == 1: return r.recover(error, context)
+r = RecursiveTrainingRecovery({'backoff': {'initial': 0.001}, 'retry': retry})
+assert r.recover(ConnectionResetError('Connection reset by peer'), {'attempt': 4}) is True
+assert calls == ['ConnectionResetError', 'TimeoutError'], calls
+assert r.get_recovery_status()['attempts'] == 2
+`,
+      ),
+    );
+  });
+
+  test('it knows the kinds of failure that the server knows', () => {
+    const table = /_KINDS = \(([^]*?)\n\)/.exec(readFileSync(clientFile, 'utf8'))?.[1] ?? '';
+    const kinds = [...table.matchAll(/"([a-z-]+)"/g)].map(([, kind]) => kind);
+    assert.deepEqual(kinds.sort(), [...recoveryKinds].sort());
   });
 
   test('wrong contexts and settings are named', async (t) => {
@@ -80,6 +127,8 @@ calls = (
     lambda: r.recover('x', RecoveryContext(run_id=7)),
     lambda: r.recover('x', {'epoch': -1}),
     lambda: RecursiveTrainingRecovery({'maxRetires': 3}),
+    lambda: RecursiveTrainingRecovery({'strategies': {'gpu-memory': {'retry': True}}}),
+    lambda: RecursiveTrainingRecovery({}).recover('x'),
 )
 for call in calls:
     try: call(); print('taken')
@@ -92,6 +141,8 @@ for call in calls:
       'context: run_id is to be a text, not 7',
       'context: epoch is to be a number from 0 on, not -1',
       'config has no max_retires; it has max_retries, rollback_enabled, backoff, retry, strategies, manager',
+      'strategies: gpu-memory is to say both retry and rollback, or neither',
+      'config has no retry: give it the function that trains again',
     ]);
   });
 });

@@ -65,7 +65,7 @@ with m.phase('evaluating', 'eval'):
     # the same batch again and again is no progress
     def still(): m.heartbeat('hung', {'current_batch': 4}); return hung()
     until(still, 'the hung one fails')
-    assert m._thread.is_alive()
+    assert m._beating.is_alive()
     assert m.get_worker('evaluating').failure_count == 0
 m.heartbeat('hung', {'current_batch': 5})
 until(lambda: m.get_worker('hung').status == 'recovered', 'it recovers')
@@ -183,13 +183,13 @@ for child in range(4):
     pid = os.fork()
     if pid == 0:
         try:
-            assert m._thread is None and m._workers == {}
+            assert m._beating is None and m._workers == {}
             name = 'child-%d' % child
             m.register_worker(name)
             for batch in range(20):
                 assert m.heartbeat(name, {'current_batch': batch}); time.sleep(0.01)
             m.save_checkpoint(name, {'by': os.getpid()})
-            assert m._thread.is_alive()
+            assert m._beating.is_alive()
             until(lambda: m.get_worker(name).current_batch == 19, 'its thread beats')
             os._exit(0)
         except BaseException as error:
@@ -232,6 +232,58 @@ threads = [threading.Thread(target=work, args=('thread-%d' % i,)) for i in range
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert trouble == [], trouble
+`,
+      ),
+    );
+  });
+
+  test("a signal's handler saves while its own thread beats and saves; a manager is not sent to other processes", async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+import pickle, signal
+m = RecoveryManager(0.05, heartbeat_timeout=60)
+m.start_monitoring()
+m.register_worker('preempted')
+saved = []
+signal.signal(signal.SIGUSR1, lambda *_: saved.append(m.save_checkpoint('preempted', {'by': 'handler'})))
+for locked in (m._lock, m._worker('preempted').saving):
+    with locked:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        until(lambda: saved, 'the handler is through')
+        del saved[:]
+assert m.load_checkpoint('preempted') == {'by': 'handler'}
+try: pickle.dumps(m); raise SystemExit('it was')
+except TypeError as error: assert 'make one in each' in str(error)
+m.unregister_worker('preempted')
+`,
+      ),
+    );
+  });
+
+  test('one that has ended is not registered again by what was under way', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+m = RecoveryManager(0.02, heartbeat_timeout=60)
+m.start_monitoring()
+real = m._ask
+def slow(method, path, *rest):
+    if path == '/v1/heartbeats': time.sleep(0.01)  # so that it ends meanwhile
+    return real(method, path, *rest)
+m._ask = slow
+for _ in range(20):
+    m.register_worker('ended')
+    for batch in range(5):
+        m.heartbeat('ended', {'current_batch': batch}); time.sleep(0.005)
+    assert m.unregister_worker('ended')
+    for _ in range(3):
+        time.sleep(0.005)
+        assert m.get_worker('ended') is None
 `,
       ),
     );

@@ -52,7 +52,7 @@ describe('run --serve: heartbeats by HTTP count like heartbeat lines', { concurr
     assert.equal(failed.status, 200);
     await beat(worker, 'b', { currentBatch: 9 });
     await stepIs(t, play, 9);
-    await play.run.untilStdout(/worker a failed: its node is gone/);
+    await play.run.untilStdout(/worker a failed at batch 5 .*: its node is gone/);
     await worker.exit(0);
     assert.equal((await play.run.done).code, 0);
   });

@@ -297,10 +297,12 @@ describe('listeners', () => {
     manager.prependListener('registered', () => {
       throw new Error('a bug');
     });
-    manager.prependListener('registered', async () => {
+    const later = async (): Promise<never> => {
       await beat();
       throw new Error('a later bug');
-    });
+    };
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- what a caller might do
+    manager.prependListener('registered', later);
     assert.equal((await manager.registerWorker('a')).status, 'active');
     await manager.registerWorker('b');
     await beat();
@@ -373,22 +375,6 @@ describe('events() as an iterator', () => {
       { done: true, value: undefined },
       { done: true, value: undefined },
     ]);
-  });
-
-  test('a reader that is too slow gets what was kept, then an error, and holds no memory', async (t) => {
-    const { manager } = watching(t);
-    const slow = manager.events();
-    await manager.registerWorker('a');
-    for (let count = 0; count < 100_050; count++) await manager.markWorkerFailed('a');
-    let read = 0;
-    await assert.rejects(async () => {
-      for await (const event of slow) {
-        assert.ok(event);
-        read++;
-      }
-    }, /more than 100000 events waited to be read/);
-    assert.equal(read, 100_000);
-    assert.deepEqual(await slow.next(), { done: true, value: undefined });
   });
 });
 

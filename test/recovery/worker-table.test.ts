@@ -211,6 +211,13 @@ describe('nobody is called silent for a time in which nobody listened', () => {
     assert.equal(ticksUntilFailed(one, 300_000), 315_000);
   });
 
+  test('the time before a watch began is none that was missed', () => {
+    const one = new WorkerTable(defaults);
+    one.register('w', {}, {}, null, after(0));
+    one.monitor(true, after(1040));
+    assert.equal(ticksUntilFailed(one, 1090), 1040 + 15_050);
+  });
+
   test('a second startMonitoring is no news and gives no time', () => {
     const one = watching(['w'], 0);
     assert.deepEqual(one.monitor(true, after(10_000)), { events: [], changes: [] });

@@ -16,7 +16,7 @@ const wrong: readonly {
   { name: 'no object', method: 'PUT', target: '/v1/workers/a', body: '[3]', status: 400, says: /body must be a JSON object/ },
   { name: 'a field mistyped', method: 'PUT', target: '/v1/workers/a', body: { heartbeatTimeuot: 3 }, status: 400, says: /no key heartbeatTimeuot; did you mean heartbeatTimeout\?/ },
   { name: 'another type', method: 'PUT', target: '/v1/workers/a', body: { maxFailures: 'x' }, status: 400, says: /maxFailures must be a whole number .*, not "x"/ },
-  { name: 'a timeout below the interval', method: 'PUT', target: '/v1/workers/a', body: { heartbeatInterval: 5, heartbeatTimeout: 1 }, status: 400, says: /heartbeatTimeout must be at least heartbeatInterval, not 1/ },
+  { name: 'a timeout below the interval', method: 'PUT', target: '/v1/workers/a', body: { heartbeatInterval: 5, heartbeatTimeout: 1 }, status: 422, says: /heartbeatTimeout must be at least heartbeatInterval \(5\), not 1/ },
   { name: 'a batch below 0', method: 'POST', target: '/v1/workers/a/heartbeat', body: { currentBatch: -1 }, status: 400, says: /currentBatch must be a whole number/ },
   { name: 'a body that is not JSON by its type', method: 'PUT', target: '/v1/workers/a', body: 'a=1', headers: { 'content-type': 'application/x-www-form-urlencoded' }, status: 415, says: /"Content-Type: application\/json"/ },
   { name: 'another charset', method: 'PUT', target: '/v1/workers/a', body: '{}', headers: { 'content-type': 'application/json; charset=latin1' }, status: 415, says: /Content-Type/ },

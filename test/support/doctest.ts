@@ -69,6 +69,7 @@ function standIn(dir: string): void {
 function compile(files: readonly string[]): Map<string, string[]> {
   const program = ts.createProgram(files, {
     target: ts.ScriptTarget.ES2023,
+    lib: ['lib.es2023.d.ts'],
     module: ts.ModuleKind.NodeNext,
     strict: true,
     exactOptionalPropertyTypes: true,

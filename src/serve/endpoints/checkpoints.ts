@@ -11,7 +11,10 @@ const digestError =
 const contentDigest = z
   .string()
   .regex(/^sha-256=:[A-Za-z0-9+/]{43}=:$/, { error: digestError })
-  .describe('SHA-256 of the body: what was damaged on its way is refused.')
+  .meta({
+    description: 'SHA-256 of the body: what was damaged on its way is refused.',
+    examples: ['sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:'],
+  })
   .optional();
 
 export const checkpoints = [

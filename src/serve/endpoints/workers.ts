@@ -24,7 +24,15 @@ export const workers = [
       200: { description: 'It was known: its failures still count.', schema: Worker },
       201: { description: 'It is new.', schema: Worker },
     },
+    problems: { 422: 'The timeout is below the interval; or the Idempotency-Key was used for another body.' },
     async handle({ manager }, { path, body }) {
+      const { heartbeatInterval = 0, heartbeatTimeout = Infinity } = body;
+      if (heartbeatTimeout < heartbeatInterval) {
+        return problem(
+          422,
+          `heartbeatTimeout must be at least heartbeatInterval (${heartbeatInterval}), not ${heartbeatTimeout}.`,
+        );
+      }
       const known = await manager.getWorker(path.workerId);
       const { initialState, ...limits } = body;
       const worker = await manager.registerWorker(path.workerId, initialState, limits);

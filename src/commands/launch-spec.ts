@@ -1,0 +1,34 @@
+import type { Effect } from '../policy/effect.js';
+import { attemptDirOf } from '../runs/run-dir.js';
+import type { LaunchSpec } from '../supervisor/ports.js';
+import { applyResume } from './resume.js';
+import { recipeFor } from './resume-plan.js';
+import type { RunPlan } from './run-plan.js';
+import type { HeldRun } from './take-up.js';
+import { workerEnv } from './worker-env.js';
+
+/**
+ * What an attempt is launched as.
+ * @param serverEnv where its workers report by HTTP
+ */
+export function launchSpec(
+  plan: RunPlan,
+  held: HeldRun,
+  launch: Extract<Effect, { type: 'launch' }>,
+  serverEnv: Readonly<Record<string, string>> = {},
+): LaunchSpec {
+  const dir = held.store?.dir;
+  const recipe = recipeFor(plan.resume, held.store?.layout ?? '');
+  const point = launch.resume && { ...launch.resume, ...(dir !== undefined && { dir }) };
+  const { argv, env } = applyResume(plan.argv, recipe, point);
+  return {
+    attemptDir: attemptDirOf(held.run.dir, launch.attempt),
+    attempt: launch.attempt,
+    argv,
+    cwd: plan.cwd,
+    env: workerEnv(process.env, launch, dir, { ...serverEnv, ...env, ...launch.env }),
+    runId: held.run.id,
+    stopSignal: plan.policy.stop.signal,
+    stdin: plan.stdin,
+  };
+}

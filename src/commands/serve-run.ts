@@ -1,0 +1,101 @@
+import type { ServeSettings } from '../config/settings.js';
+import { lineOfBeat } from '../progress/beat-line.js';
+import { Crew } from '../recovery/crew.js';
+import type { RecoveryEvent } from '../recovery/types.js';
+import type { Line } from '../report/narrate.js';
+import { openService } from '../serve/service.js';
+import type { Parts } from '../supervisor/parts.js';
+import { ok, type Result } from '../util/result.js';
+import { stretchMs, WorkerLines } from './serve-lines.js';
+
+/** Where the workers of a run report by HTTP. */
+export interface RunServer {
+  readonly url: string;
+  /** What the workers find it by. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly hearLines: NonNullable<Parts['hearLines']>;
+  /** An attempt is over, or about to begin: none of its workers is waited for. */
+  forgetWorkers(): void;
+  /** Calling it twice does nothing. */
+  close(): Promise<void>;
+}
+
+/**
+ * Lets the workers of a run report by HTTP: what they say counts as the heartbeat line that says the same. Of several the
+ * first speaks for the training, until it fails or has done its part.
+ */
+export async function serveRun(
+  settings: ServeSettings & { readonly dir: string },
+  tell: (lines: readonly Line[]) => void,
+  notice: (text: string) => void,
+): Promise<Result<RunServer>> {
+  const crew = new Crew();
+  let heard: ((line: string) => void) | undefined;
+  const opened = await openService({
+    ...settings,
+    notice,
+    onBeat: (workerId, beat) => heard?.(lineOfBeat(beat, crew.rankOf(workerId))),
+  });
+  if (!opened.ok) return opened;
+  const service = opened.value;
+  const { url, tokenFile, manager } = service;
+  for (const { workerId, status } of manager.getWorkers()) {
+    crew.joined(workerId);
+    if (status === 'failed') crew.failed(workerId);
+  }
+  const lines = new WorkerLines();
+  const timer = setInterval(() => tell(lines.flush()), stretchMs);
+  let forgetting = false;
+  manager.on('event', (event) => {
+    note(crew, event);
+    if (!forgetting) tell(lines.add(event));
+  });
+  if (!manager.monitoring) await manager.startMonitoring();
+
+  async function forget(): Promise<void> {
+    forgetting = true;
+    try {
+      await Promise.all(manager.getWorkers().map(({ workerId }) => manager.unregisterWorker(workerId)));
+    } catch (error) {
+      notice(`the workers of the last attempt are still watched: ${String(error)}`);
+    }
+    forgetting = false;
+  }
+
+  let closed: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    clearInterval(timer);
+    await service.close();
+    tell(lines.flush());
+  }
+
+  return ok({
+    url,
+    env: { TRAINGUARD_URL: url, TRAINGUARD_TOKEN_FILE: tokenFile },
+    hearLines(hear) {
+      heard = hear;
+      return () => {
+        if (heard === hear) heard = undefined;
+      };
+    },
+    forgetWorkers: () => void forget(),
+    close: () => (closed ??= close()),
+  });
+}
+
+function note(crew: Crew, event: RecoveryEvent): void {
+  switch (event.type) {
+    case 'registered':
+    case 'recovered':
+      if (event.worker.status === 'failed') crew.failed(event.worker.workerId);
+      else crew.joined(event.worker.workerId);
+      return;
+    case 'failed':
+      crew.failed(event.worker.workerId);
+      return;
+    case 'unregistered':
+      crew.left(event.worker.workerId);
+      return;
+    default:
+  }
+}

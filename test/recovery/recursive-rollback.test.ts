@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { RecursiveTrainingRecovery, type RecoveryContext, type RecursiveRecoveryEvent, type RecursiveTrainingRecoveryConfig } from '../../src/recovery/recursive.js'; // prettier-ignore
+import { bytesIn, lay, npz, trainerFolder } from '../checkpoints/samples.js';
+import { atEnd } from '../support/cleanup.js';
+import { tempDir } from '../support/temp-dir.js';
+
+type Tree = Readonly<Record<string, Buffer | string>>;
+const torn = (seed: number): Buffer => npz(seed).subarray(0, 900);
+const three: Tree = { 'step-10.npz': npz(1), 'step-20.npz': npz(2), 'step-30.npz': torn(3) };
+
+interface Scene {
+  readonly dir: string;
+  readonly recovery: RecursiveTrainingRecovery;
+  readonly events: RecursiveRecoveryEvent[];
+  readonly contexts: RecoveryContext[];
+  /** Names in the folder, and whether every byte that was laid is still somewhere. */
+  readonly left: () => readonly string[];
+}
+
+function scene(t: TestContext, tree: Tree, more: Partial<RecursiveTrainingRecoveryConfig> = {}): Scene {
+  const parent = tempDir(t);
+  const dir = path.join(parent, 'checkpoints');
+  mkdirSync(dir);
+  lay(dir, tree);
+  const events: RecursiveRecoveryEvent[] = [];
+  const contexts: RecoveryContext[] = [];
+  const recovery = new RecursiveTrainingRecovery({
+    ...{ backoff: { initial: 0 }, checkpoints: { dir, vault: path.join(parent, 'vault') } },
+    onEvent: (event) => events.push(event),
+    retry: (context) => void contexts.push({ ...context }),
+    ...more,
+  });
+  const left = (): readonly string[] => {
+    const there = [...bytesIn(parent).values()];
+    for (const [name, data] of Object.entries(tree))
+      assert.ok(there.some((bytes) => bytes.equals(Buffer.from(data))), `${name} was lost`); // prettier-ignore
+    return readdirSync(dir).toSorted();
+  };
+  return { dir, recovery, events, contexts, left };
+}
+
+/** Another process that holds the folder as a supervisor does. */
+async function holder(t: TestContext, dir: string): Promise<() => Promise<void>> {
+  const lock = new URL('../../src/util/os/lock.js', import.meta.url).href;
+  const script = `
+    const { acquireLock } = await import(${JSON.stringify(lock)});
+    const [dir, keepIn] = process.argv.slice(1);
+    const lock = await acquireLock({ kind: 'checkpoints', run: 'mnist', dir, keepIn });
+    console.log(lock.ok ? 'held' : lock.error.message);
+    process.stdin.on('end', () => process.exit()).resume();`;
+  const vault = path.join(path.dirname(dir), 'vault');
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, dir, vault], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  atEnd(t, () => void child.kill('SIGKILL'));
+  const [said] = (await once(child.stdout, 'data')) as [Buffer];
+  assert.equal(said.toString(), 'held\n');
+  return async () => {
+    child.stdin.end();
+    await exited;
+  };
+}
+
+describe('rollbackToSafeState', () => {
+  test('a torn newest one goes into quarantine, and the one before it is resumed from', async (t) => {
+    const { dir, recovery, events, left } = scene(t, three);
+    const context: RecoveryContext = { step: 35, lastCheckpointPath: path.join(dir, 'step-30.npz') };
+    const target = path.join(dir, 'step-20.npz');
+    assert.equal(await recovery.rollbackToSafeState(context), target);
+    assert.equal(context.lastCheckpointPath, target);
+    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+    const [event] = events.filter(({ type }) => type === 'rolled-back');
+    assert.ok(event?.type === 'rolled-back');
+    assert.deepEqual(event.moved, ['step-30.npz']);
+    assert.match(event.reason, /^step-30\.npz is corrupt: /);
+    assert.equal(await recovery.rollbackToSafeState(context), target, 'again changes nothing');
+    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+  });
+
+  test('after numbers that went bad, to before the context’s step; the good ones past it are kept in quarantine', async (t) => {
+    const { dir, recovery, left } = scene(t, { ...three, 'step-30.npz': npz(3) });
+    const context: RecoveryContext = { step: 20, error: new Error('loss is nan') };
+    assert.equal(await recovery.rollbackToSafeState(context), path.join(dir, 'step-10.npz'));
+    assert.deepEqual(left(), ['step-10.npz']);
+    const other = scene(t, { ...three, 'step-30.npz': npz(3) });
+    const exception: RecoveryContext = { step: 20, error: new Error('boom') };
+    assert.equal(await other.recovery.rollbackToSafeState(exception), path.join(other.dir, 'step-30.npz'));
+  });
+
+  test('a bit that flipped without a trace in size or time is found', async (t) => {
+    const { dir, recovery, left } = scene(t, { ...trainerFolder(10), ...trainerFolder(20) });
+    assert.equal(await recovery.rollbackToSafeState(), path.join(dir, 'checkpoint-20'));
+    const { utimesSync, statSync, readFileSync } = await import('node:fs');
+    const file = path.join(dir, 'checkpoint-20', 'model.safetensors');
+    const [bytes, { atime, mtime }] = [readFileSync(file), statSync(file)];
+    bytes[bytes.length - 9] = (bytes.at(-9) ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    utimesSync(file, atime, mtime);
+    assert.equal(await recovery.rollbackToSafeState(), path.join(dir, 'checkpoint-10'));
+    assert.throws(left, /checkpoint-20\/model\.safetensors was lost/, 'it is the flipped one that was kept');
+    assert.deepEqual(readdirSync(dir), ['checkpoint-10']);
+  });
+
+  test('null where nothing can be trusted, and where nothing is', async (t) => {
+    const { recovery, left } = scene(t, { 'step-10.npz': torn(1), 'step-20.npz': torn(2) });
+    const context: RecoveryContext = { lastCheckpointPath: 'somewhere' };
+    assert.equal(await recovery.rollbackToSafeState(context), null);
+    assert.equal(context.lastCheckpointPath, null);
+    assert.deepEqual(left(), []);
+    assert.equal(await scene(t, {}).recovery.rollbackToSafeState(), null);
+  });
+
+  test('an emptied folder is a loss, not a reason to begin anew', async (t) => {
+    const { dir, recovery, contexts } = scene(t, {});
+    const context = { lastCheckpointPath: path.join(dir, 'step-10.npz') };
+    assert.equal(await recovery.recover(new Error('boom'), context), false);
+    assert.equal(contexts.length, 0);
+    assert.match(recovery.getRecoveryStatus().reasons.at(-1) ?? '', /the checkpoint folder is empty, though/);
+  });
+
+  test('nothing is moved where no good one is from before it went bad, unless the beginning is allowed', async (t) => {
+    const numeric = (): RecoveryContext => ({ step: 5, error: new Error('loss is nan') });
+    const { recovery, left } = scene(t, three);
+    assert.equal(await recovery.rollbackToSafeState(numeric()), null);
+    assert.deepEqual(left(), Object.keys(three));
+    const anew = scene(t, three, { allowScratch: true });
+    assert.equal(await anew.recovery.rollbackToSafeState(numeric()), null);
+    assert.deepEqual(anew.left(), []);
+  });
+
+  test('rollbackEnabled false moves nothing, and says what could be resumed from', async (t) => {
+    const { dir, recovery, left } = scene(t, three, { rollbackEnabled: false });
+    assert.equal(await recovery.rollbackToSafeState(), path.join(dir, 'step-20.npz'));
+    assert.deepEqual(left(), Object.keys(three));
+  });
+
+  test('the folder of lastCheckpointPath where none is configured; a clear sentence where there is neither', async (t) => {
+    const { dir, left } = scene(t, three);
+    const bare = new RecursiveTrainingRecovery({ retry: () => undefined });
+    const context: RecoveryContext = { lastCheckpointPath: path.join(dir, 'step-30.npz') };
+    assert.equal(await bare.rollbackToSafeState(context), path.join(dir, 'step-20.npz'));
+    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+    const none = new RecursiveTrainingRecovery({ retry: () => undefined });
+    await assert.rejects(none.rollbackToSafeState({}), {
+      message:
+        'no checkpoint folder is known; name it in checkpoints.dir, or give lastCheckpointPath in the context',
+    });
+    const missing = path.join(tempDir(t), 'none', 'step-1.npz');
+    assert.equal(await none.rollbackToSafeState({ lastCheckpointPath: missing }), null);
+    assert.ok(!existsSync(path.dirname(missing)), 'a folder is not made for a question');
+  });
+
+  test('two at the same time take turns', async (t) => {
+    const { dir, recovery, left } = scene(t, three);
+    const both = await Promise.all([recovery.rollbackToSafeState(), recovery.rollbackToSafeState()]);
+    assert.deepEqual(both, [path.join(dir, 'step-20.npz'), path.join(dir, 'step-20.npz')]);
+    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+  });
+
+  test('whoever holds the folder is left alone, and named', async (t) => {
+    const { dir, recovery, left } = scene(t, three);
+    mkdirSync(path.join(path.dirname(dir), 'vault'));
+    const release = await holder(t, dir);
+    await assert.rejects(recovery.rollbackToSafeState(), /the rollback failed: checkpoint folder .* is in use by run mnist \(pid \d+/); // prettier-ignore
+    assert.deepEqual(left(), Object.keys(three));
+    await release();
+    assert.equal(await recovery.rollbackToSafeState(), path.join(dir, 'step-20.npz'));
+  });
+});
+
+describe('recover with a checkpoint folder', () => {
+  test('retry resumes from what can be trusted', async (t) => {
+    const { dir, recovery, contexts, left } = scene(t, three);
+    const context: RecoveryContext = { runId: 'digits', step: 35 };
+    assert.equal(await recovery.recover(new Error('boom'), context), true);
+    assert.equal(contexts[0]?.lastCheckpointPath, path.join(dir, 'step-20.npz'));
+    assert.equal(context.lastCheckpointPath, path.join(dir, 'step-20.npz'));
+    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+  });
+
+  test('a training that does not converge goes back to before its step', async (t) => {
+    const { dir, recovery, contexts } = scene(t, { ...three, 'step-30.npz': npz(3) });
+    const error = Object.assign(new Error('flat'), { name: 'ConvergenceError' });
+    assert.equal(await recovery.recover(error, { step: 30 }), true);
+    assert.equal(contexts[0]?.lastCheckpointPath, path.join(dir, 'step-20.npz'));
+  });
+
+  test('gives up where only checkpoints of the bad numbers are left', async (t) => {
+    const { recovery, contexts, left } = scene(t, three);
+    assert.equal(await recovery.recover(new Error('loss is nan'), { step: 5 }), false);
+    assert.equal(contexts.length, 0);
+    assert.match(recovery.getRecoveryStatus().reasons.at(-1) ?? '', /no checkpoint from before step 5 can be trusted; nothing was moved\. .* or set allowScratch/); // prettier-ignore
+    assert.deepEqual(left(), Object.keys(three));
+  });
+
+  test('a rollback that was in the way does not forget where the numbers went bad', async (t) => {
+    let release = (): Promise<void> => Promise.resolve();
+    const { dir, recovery, contexts } = scene(t, { ...three, 'step-30.npz': npz(3) }, {
+      strategies: async ({ kind }) => {
+        // the holder goes away before the second try
+        if (kind !== 'numeric') await release();
+        return undefined;
+      },
+    }); // prettier-ignore
+    mkdirSync(path.join(path.dirname(dir), 'vault'));
+    release = await holder(t, dir);
+    assert.equal(await recovery.recover(new Error('loss is nan'), { step: 20 }), true);
+    assert.equal(contexts[0]?.lastCheckpointPath, path.join(dir, 'step-10.npz'));
+    assert.match(recovery.getRecoveryStatus().reasons[1] ?? '', /^the rollback failed: .* in use by run mnist .*; retry 2 of 3$/); // prettier-ignore
+  });
+
+  test('without any folder it retries all the same, and says that nothing was rolled back', async () => {
+    const events: RecursiveRecoveryEvent[] = [];
+    const recovery = new RecursiveTrainingRecovery({
+      ...{ backoff: { initial: 0 }, retry: () => undefined, onEvent: (event) => void events.push(event) },
+    });
+    assert.equal(await recovery.recover(new Error('boom')), true);
+    assert.deepEqual(events[1]?.type === 'notice' && /^nothing is rolled back: no checkpoint folder is known/.test(events[1].text), true); // prettier-ignore
+  });
+
+  test('a folder that cannot be used is said, and uses retries', async (t) => {
+    const file = path.join(tempDir(t), 'file');
+    writeFileSync(file, 'x');
+    const recovery = new RecursiveTrainingRecovery({
+      ...{ maxRetries: 1, backoff: { initial: 0 }, checkpoints: { dir: file } },
+      retry: () => assert.fail('it does not know what to resume from'),
+    });
+    assert.equal(await recovery.recover(new Error('boom')), false);
+    assert.match(recovery.getRecoveryStatus().reasons.join('\n'), /the rollback failed: the checkpoint folder .* is a file/); // prettier-ignore
+    rmSync(file);
+  });
+});
