@@ -33,7 +33,7 @@ const files = packed.files.map((file) => file.path);
 const wanted = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|recovery\.config\.example\.json)$/,
   /^bin\/trainguard\.js$/,
-  /^dist\/bin\/(cli|program|thread-main)\.js$/,
+  /^dist\/bin\/.+\.js$/,
   /^dist\/src\/.+\.(js|d\.ts)$/,
   /^src\/client\/trainguard_client\.py$/,
 ];

@@ -57,9 +57,9 @@ _BEATS_A_REQUEST = 1000  # the server takes no more
 _TRACEBACK_CHARS = 64 * 1024
 _ASIDE = ".sent"
 _KINDS = (
-    *("checkpoint", "code", "command", "config", "convergence", "exception", "gpu", "gpu-memory", "hang", "host-memory"),
-    *("killed", "network", "not-resumed", "numeric", "preempted", "stopped", "storage", "unknown"),
-)
+    "checkpoint code command config convergence exception gpu gpu-memory hang host-memory "
+    "killed network not-resumed numeric preempted stopped storage unknown"
+).split()
 
 
 class RecoveryError(Exception):
@@ -93,8 +93,9 @@ class WorkerState:
 class RecoveryManager:
     """Registers workers, beats for them while they get on, and keeps their checkpoints.
 
-    One object serves all workers of a process, from any thread. A process that was forked, or that is an actor on another
-    machine, beats only for the workers that it names itself. Where the server cannot be reached the training goes on.
+    One object serves all workers of a process, from any thread. A process that was forked, or that is an actor on
+    another machine, beats only for the workers that it names itself. Where the server cannot be reached the training
+    goes on.
 
     heartbeat_interval   seconds between two reports of a worker
     max_failures         failures after which a worker may still go on; one more and `heartbeat` answers False for good
@@ -161,9 +162,9 @@ class RecoveryManager:
     def stop_monitoring(self, *, fleet: bool = False) -> None:
         """Ends this process's thread; from now on `heartbeat` answers False here, and nothing is sent.
 
-        The server goes on watching: workers of other processes notice nothing, and those of this one count as failed once
-        they are silent, unless they were unregistered. With fleet=True the server stops watching all workers of all
-        processes, and tells each of them to stop.
+        The server goes on watching: workers of other processes notice nothing, and those of this one count as failed
+        once they are silent, unless they were unregistered. With fleet=True the server stops watching all workers of
+        all processes, and tells each of them to stop.
         """
         self._monitoring = False
         self._stop.set()
@@ -178,8 +179,8 @@ class RecoveryManager:
     def register_worker(self, worker_id: str, initial_state: Optional[Dict[str, Any]] = None) -> WorkerState:
         """Names a worker of this process; again after it came back. Only `current_batch` of the state counts.
 
-        Raises ValueError for an id that is none, RequestRefused if the token is wrong. If the server is away the answer is
-        what is known here, and the worker is registered when the server is back.
+        Raises ValueError for an id that is none, RequestRefused if the token is wrong. If the server is away the answer
+        is what is known here, and the worker is registered when the server is back.
         """
         worker = self._worker(worker_id)
         with self._lock:
@@ -198,7 +199,8 @@ class RecoveryManager:
     def unregister_worker(self, worker_id: str) -> bool:
         """It has finished: it is watched no longer; its checkpoints stay.
 
-        False: there was no such worker, or the server could not be told (which is logged, and is no reason to fail now).
+        False: there was no such worker, or the server could not be told (which is logged, and is no reason to fail
+        now).
         """
         worker = self._worker(worker_id)
         with worker.registering:  # a thread that finds it gone must not register it again
@@ -209,7 +211,7 @@ class RecoveryManager:
             self._ask("DELETE", _path(worker_id), None, self._retry_for)
             return True
         except ServerUnavailable as error:
-            _log.warning("%s has finished, and will be taken for failed: %s", worker_id, error)
+            _log.warning("trainguard: %s has finished, and will be taken for failed: %s", worker_id, error)
         except RequestRefused as error:
             if error.status != 404:
                 raise
@@ -277,7 +279,8 @@ class RecoveryManager:
             path = first + "&after=" + urllib.parse.quote(page["next"], safe="")
 
     def mark_worker_failed(self, worker_id: str, reason: Optional[str] = None) -> WorkerState:
-        """Adds one to its failure_count, also if it failed before. Raises RequestRefused (404) if there is no such worker."""
+        """Adds one to its failure_count, also if it failed before. Raises RequestRefused (404) if there is no such
+        worker."""
         body = {} if reason is None else {"reason": reason[:1000]}
         return _worker_state(self._ask("POST", _path(worker_id, "/failures"), body, self._retry_for))
 
@@ -286,9 +289,9 @@ class RecoveryManager:
     def save_checkpoint(self, worker_id: str, state: Any) -> str:
         """Returns the path of the file once the state is safe on a disk: the server's, or else checkpoint_dir's.
 
-        A server that is away is tried for `retry_for` seconds, but only at the first save of an outage. Raises ValueError or
-        TypeError for what JSON cannot hold (NaN, Infinity, an array) and says where in the state it is; RequestRefused if it
-        is larger than the server takes; OSError if it could be kept nowhere.
+        A server that is away is tried for `retry_for` seconds, but only at the first save of an outage. Raises
+        ValueError or TypeError for what JSON cannot hold (NaN, Infinity, an array) and says where in the state it is;
+        RequestRefused if it is larger than the server takes; OSError if it could be kept nowhere.
         """
         data = _to_json(state)
         worker = self._worker(worker_id)
@@ -302,14 +305,14 @@ class RecoveryManager:
                     raise
                 path = self._spool.write(worker_id, data, worker.newest)
                 worker.unsent = True
-                _log.warning("the checkpoint of %s is kept in %s until the server takes it: %s", worker_id, path, error)
+                _log.warning("trainguard: kept in %s until the server takes it: %s", path, error)
                 return path
 
     def load_checkpoint(self, worker_id: str) -> Any:
         """The newest state that is whole, of the server's and of those kept in checkpoint_dir. None: there is none.
 
-        Raises ServerUnavailable if the server is away and nothing is kept here: whether there is one is not known then, and
-        to train from the beginning would be a guess.
+        Raises ServerUnavailable if the server is away and nothing is kept here: whether there is one is not known then,
+        and to train from the beginning would be a guess.
         """
         found = self._load(worker_id)
         return None if found is None else found[0]
@@ -323,7 +326,7 @@ class RecoveryManager:
         except ServerUnavailable as error:
             if local is None:
                 raise
-            _log.warning("%s goes on from %s: %s", worker_id, local[0], error)
+            _log.warning("trainguard: %s goes on from %s: %s", worker_id, local[0], error)
             remote = None
         if remote is not None:
             worker.newest = remote[0]
@@ -362,7 +365,8 @@ class RecoveryManager:
         return self.phase(worker_id, phase, 60 + 2 * self._retry_for)
 
     def _send_unsent(self, workers: List["_Worker"]) -> None:
-        """The newest that is kept here goes to the server, unless it has a newer one by now. Older ones are superseded."""
+        """The newest that is kept here goes to the server, unless it has a newer one by now. Older ones are
+        superseded."""
         for worker in workers:
             try:
                 with worker.saving:
@@ -373,10 +377,10 @@ class RecoveryManager:
                         self._spool.put_aside(worker.worker_id)
                     elif worker.unsent:
                         path = self._send_checkpoint(worker, local[1], 0)
-                        _log.warning("the checkpoint of %s that was kept here is now %s", worker.worker_id, path)
+                        _log.warning("trainguard: %s has what was kept here for %s", path, worker.worker_id)
             except (RecoveryError, OSError) as error:
                 worker.send_not_before = time.monotonic() + 2 * self._timeout
-                _log.info("a checkpoint of %s is still kept here: %s", worker.worker_id, error)
+                _log.info("trainguard: a checkpoint of %s is still kept here: %s", worker.worker_id, error)
 
     # -- beating
 
@@ -398,7 +402,7 @@ class RecoveryManager:
                     self._sending = threading.Thread(target=self._send_unsent, args=(unsent,), daemon=True)
                     self._sending.start()
             except Exception:  # a bug here must not end the beating
-                _log.exception("trainguard's heartbeats go on after what should not have happened")
+                _log.exception("trainguard: heartbeats go on after what should not have happened")
 
     def _try_report(self, workers: List["_Worker"]) -> None:
         try:
@@ -438,7 +442,7 @@ class RecoveryManager:
                 if error.status in (401, 403):
                     raise
                 worker.ours = False  # the others are not to suffer for it
-                _log.error("%s is not registered: %s", worker.worker_id, error)
+                _log.error("trainguard: %s is not registered: %s", worker.worker_id, error)
 
     def _register(self, worker: "_Worker") -> Optional[WorkerState]:
         with worker.registering:
@@ -468,19 +472,21 @@ class RecoveryManager:
     def _away(self, error: RecoveryError) -> None:
         """Tries again soon, then ever more seldom; an interval at most, so that a server that is back misses nobody."""
         if self._failures == 0:
-            _log.warning("%s; the training goes on, and heartbeats as soon as it can be reached", error)
+            _log.warning("trainguard: %s; the training goes on, and heartbeats as soon as it can be reached", error)
         self._failures += 1
         longest = min(self._interval, 0.2 * 2 ** min(self._failures, 20))
         self._not_before = time.monotonic() + longest * _random.uniform(0.5, 1)
 
     def _reached(self) -> None:
         if self._failures > 0:
-            _log.warning("%s answers again", self._server.url)
+            _log.warning("trainguard: %s answers again", self._server.url)
         self._failures, self._not_before = 0, 0.0
 
     # -- the rest
 
-    def _ask(self, method: str, path: str, body: Optional[Dict[str, Any]] = None, patience: Optional[float] = None) -> Any:
+    def _ask(
+        self, method: str, path: str, body: Optional[Dict[str, Any]] = None, patience: Optional[float] = None
+    ) -> Any:
         """Without patience it is tried once, for an interval at most."""
         # the same for each try: what was done already is not done twice
         headers = {} if method == "GET" or path == "/v1/heartbeats" else {"Idempotency-Key": uuid.uuid4().hex}
@@ -581,7 +587,8 @@ class _Worker:
 
 
 class _Spool:
-    """Checkpoints on this machine's disk, named as the server names its own: the stamp orders them, the digest proves them."""
+    """Checkpoints on this machine's disk, named as the server names its own: the stamp orders them, the digest proves
+    them."""
 
     def __init__(self, directory: str, keep: int) -> None:
         self.directory, self.keep = os.path.abspath(directory), keep
@@ -618,7 +625,8 @@ class _Spool:
         return os.path.join(self._folder(worker_id), names[-1]) if names else None
 
     def read_newest(self, worker_id: str) -> Optional[Tuple[str, bytes]]:
-        """Path and bytes of the newest that is what its name says; damaged ones are passed over and left where they are."""
+        """Path and bytes of the newest that is what its name says; damaged ones are passed over and left where they
+        are."""
         for name in reversed(self._names(worker_id)):
             path = os.path.join(self._folder(worker_id), name)
             try:
@@ -628,7 +636,7 @@ class _Spool:
                 continue
             if hashlib.sha256(data).hexdigest() == name.split(".")[-2]:
                 return path, data
-            _log.warning("%s is damaged and passed over", path)
+            _log.warning("trainguard: %s is damaged and passed over", path)
         return None
 
     def put_aside(self, worker_id: str) -> None:
@@ -823,12 +831,12 @@ class RecursiveTrainingRecovery:
         self._reasons: List[str] = []
 
     def recover(self, error: Union[BaseException, str], context: Any = None) -> bool:
-        """Retries until one succeeds (True), or the policy gives up (False). Whatever a retry raises is judged in its turn,
-        but KeyboardInterrupt and SystemExit pass.
+        """Retries until one succeeds (True), or the policy gives up (False). Whatever a retry raises is judged in its
+        turn, but KeyboardInterrupt and SystemExit pass.
 
-        `context` (RecoveryContext, dict or an object of yours) is handed to each retry, with error, attempt and, after a
-        rollback, last_checkpoint_path and state set; keep its step current. Raises ValueError for a context whose fields are
-        wrong. Called from within a retry it raises `error`, so that retries never multiply.
+        `context` (RecoveryContext, dict or an object of yours) is handed to each retry, with error, attempt and, after
+        a rollback, last_checkpoint_path and state set; keep its step current. Raises ValueError for a context whose
+        fields are wrong. Called from within a retry it raises `error`, so that retries never multiply.
         """
         context = {} if context is None else context
         _check_context(context)
@@ -848,8 +856,8 @@ class RecursiveTrainingRecovery:
             return recovered
 
     def rollback_to_safe_state(self, context: Any) -> bool:
-        """Puts the newest checkpoint that verifies of the context's worker_id, model_id or run_id (the first that has one)
-        into it, as last_checkpoint_path and state. False: there is none. Raises ServerUnavailable."""
+        """Puts the newest checkpoint that verifies of the context's worker_id, model_id or run_id (the first that has
+        one) into it, as last_checkpoint_path and state. False: there is none. Raises ServerUnavailable."""
         _check_context(context)
         for name in ("worker_id", "model_id", "run_id"):
             worker_id = _get(context, name)
@@ -861,7 +869,8 @@ class RecursiveTrainingRecovery:
         return False
 
     def get_recovery_status(self) -> Dict[str, Any]:
-        """Of the newest `recover`: last_recovery_status ("success", "failed"; None before the first), attempts, reasons."""
+        """Of the newest `recover`: last_recovery_status ("success", "failed"; None before the first), attempts,
+        reasons."""
         return {"last_recovery_status": self._status, "attempts": self._attempts, "reasons": list(self._reasons)}
 
     def _until_cured(self, error: Union[BaseException, str], context: Any, first: int) -> bool:

@@ -50,7 +50,7 @@ const classOf: Readonly<Record<string, string>> = {
   ERR_WORKER_OUT_OF_MEMORY: 'MemoryError',
 };
 
-const isClass = /^(?:[A-Za-z_]\w{0,100}\.){0,12}[A-Z]\w{0,100}$/;
+const isClass = /^(?:(?:[A-Za-z_]\w{0,100}\.){1,12}[A-Za-z_]|[A-Z])\w{0,100}$/;
 
 /** An error as Python would print it. */
 export interface AsPython {

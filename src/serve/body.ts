@@ -4,7 +4,7 @@ import { ok, type Result } from '../util/result.js';
 import type { Answer } from './answer.js';
 import type { AppLimits, Endpoint } from './endpoint.js';
 import { check } from './check.js';
-import { problem } from './problem.js';
+import { problem, refuse } from './problem.js';
 import { Upload } from './upload.js';
 
 /** What came with a request. */
@@ -28,7 +28,7 @@ export async function takeBody(
   const { headers } = request;
   if (endpoint.upload) {
     const refused = wrongType(headers) ?? tooLong(headers, limits.checkpointBytes);
-    if (refused) return no(refused);
+    if (refused) return refuse(refused);
     const upload = new Upload(request.body, limits.checkpointBytes);
     return ok({ body: undefined, upload, digest: () => upload.digest() });
   }
@@ -39,16 +39,16 @@ export async function takeBody(
   const value = parse(endpoint, headers, bytes);
   if (!value.ok) return value;
   const checked = check(endpoint.body, value.value, 'the body');
-  if ('wrong' in checked) return no(problem(400, checked.wrong));
+  if ('wrong' in checked) return refuse(problem(400, checked.wrong));
   return ok({ body: checked.value, upload: Upload.none, digest: () => digestOf(bytes) });
 }
 
 function parse(endpoint: Endpoint, headers: Headers, bytes: Uint8Array): Result<unknown, Answer> {
   const named = headers.has('content-type');
   const refused = named || bytes.length > 0 ? wrongType(headers) : undefined;
-  if (refused) return no(refused);
+  if (refused) return refuse(refused);
   if (bytes.length > 0) return parseJson(bytes);
-  return endpoint.bodyRequired ? no(problem(400, 'The body is empty; send a JSON object.')) : ok({});
+  return endpoint.bodyRequired ? refuse(problem(400, 'The body is empty; send a JSON object.')) : ok({});
 }
 
 const json = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i;
@@ -66,22 +66,23 @@ function wrongType(headers: Headers): Answer | undefined {
 
 async function readBody(request: Request, maxBytes: number): Promise<Result<Uint8Array, Answer>> {
   const refused = tooLong(request.headers, maxBytes);
-  if (refused) return no(refused);
+  if (refused) return refuse(refused);
   try {
     // HTTP's own framing holds a body to the length that it names: read at one go, it costs half
     const bytes = request.headers.has('content-length')
       ? new Uint8Array(await request.arrayBuffer())
       : await gather(request, maxBytes);
-    return bytes && bytes.length <= maxBytes ? ok(bytes) : no(tooLarge(maxBytes));
+    return bytes && bytes.length <= maxBytes ? ok(bytes) : refuse(tooLarge(maxBytes));
   } catch {
-    return no(cutShort); // whatever the stream's error, it says that nobody is there any more
+    return refuse(cutShort); // whatever the stream's error, it says that nobody is there any more
   }
 }
 
 async function gather(request: Request, maxBytes: number): Promise<Uint8Array | undefined> {
+  const body: AsyncIterable<Uint8Array> | null = request.body;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of body ?? []) {
     bytes += chunk.length;
     if (bytes > maxBytes) return undefined;
     chunks.push(chunk);
@@ -91,13 +92,13 @@ async function gather(request: Request, maxBytes: number): Promise<Uint8Array | 
 
 /** @returns the value; 400 where it is not JSON */
 function parseJson(bytes: Uint8Array): Result<unknown, Answer> {
-  if (!isUtf8(bytes)) return no(problem(400, 'The body is not UTF-8; send JSON in UTF-8.'));
+  if (!isUtf8(bytes)) return refuse(problem(400, 'The body is not UTF-8; send JSON in UTF-8.'));
   try {
     return ok(JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()));
   } catch (error) {
     // V8 quotes what it met, as much as it likes of it
     const reason = error instanceof Error ? error.message.slice(0, 200) : 'it cannot be read';
-    return no(problem(400, `The body is not JSON (${reason}); send one JSON value.`));
+    return refuse(problem(400, `The body is not JSON (${reason}); send one JSON value.`));
   }
 }
 
@@ -108,8 +109,6 @@ const tooLong = (headers: Headers, maxBytes: number): Answer | undefined =>
 
 const tooLarge = (maxBytes: number): Answer =>
   problem(413, `The body is larger than ${maxBytes} bytes, which is the most that is taken.`);
-
-const no = (answer: Answer): { readonly ok: false; readonly error: Answer } => ({ ok: false, error: answer });
 
 const nothing = new Uint8Array();
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -94,9 +94,9 @@ export type Endpoint = Definition<Shape, Shape, Shape, z.ZodType>;
 
 /** Lets `handle` know the types of what its own line declares. */
 export function endpoint<
-  P extends Shape = Record<never, never>,
-  Q extends Shape = Record<never, never>,
-  H extends Shape = Record<never, never>,
+  P extends Shape = Record<string, never>,
+  Q extends Shape = Record<string, never>,
+  H extends Shape = Record<string, never>,
   B extends z.ZodType = z.ZodUndefined,
 >(definition: Definition<P, Q, H, B>): Endpoint {
   // sound: respond.ts gives `handle` what these very schemas made

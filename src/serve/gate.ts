@@ -10,8 +10,6 @@ export interface GateParts {
   readonly connections: Connections;
   /** The largest body that any request may have. */
   readonly maxBodyBytes: number;
-  /** How long who is turned away may go on sending. */
-  readonly lingerMs: number;
   /** Answers what was let pass. */
   readonly serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void;
   /** @param kind the same trouble again bears the same */
@@ -78,7 +76,7 @@ export class Gate {
     if (refusal === 'pipelined') {
       connection.socket.destroy();
     } else if (refusal) {
-      turnAway(incoming, outgoing, refusal, this.parts.lingerMs);
+      turnAway(outgoing, refusal);
     } else {
       goOn();
       this.parts.serve(incoming, outgoing);

@@ -56,8 +56,8 @@ function operation(endpoint: Endpoint, limits: AppLimits): Json {
 }
 
 function parametersIn(endpoint: Endpoint): Json[] {
-  return Object.entries(parametersOf(endpoint)).flatMap(([place, { shape }]: [string, z.ZodObject]) =>
-    Object.entries(shape).map(([name, type]) => {
+  return Object.entries(parametersOf(endpoint)).flatMap(([place, { shape }]) =>
+    Object.entries(shape as Readonly<Record<string, z.ZodType>>).map(([name, type]) => {
       const { $schema: _, description, ...schema } = z.toJSONSchema(type, { io: 'output' });
       const required = place === 'path' || !type.safeParse(undefined).success;
       return { name, in: place, required, ...(description !== undefined && { description }), schema };
@@ -81,7 +81,7 @@ function problemsOf(endpoint: Endpoint, limits: AppLimits): Readonly<Partial<Rec
     ...(endpoint.once && { 422: 'The Idempotency-Key was used for another body.' }),
     500: problemTitles[500],
     503: 'Too much at once, or the server is closing; try again.',
-    ...(endpoint.method !== 'GET' && { 507: 'It could not be written; make room on the server.' }),
+    ...(endpoint.method !== 'GET' && { 507: "It could not be stored; see to the server's disk." }),
     ...endpoint.problems,
   };
 }

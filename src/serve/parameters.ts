@@ -3,10 +3,10 @@ import { ok, type Result } from '../util/result.js';
 import type { Answer } from './answer.js';
 import type { Endpoint, Input } from './endpoint.js';
 import { check } from './check.js';
-import { problem } from './problem.js';
+import { problem, refuse } from './problem.js';
 
 const keyError = 'must be 1 to 128 visible ASCII characters';
-export const idempotencyKey = z
+const idempotencyKey = z
   .string()
   .regex(/^[!-~]{1,128}$/, { error: keyError })
   .describe(
@@ -47,16 +47,16 @@ export function readParameters(
 ): Result<Values, Answer> {
   const schemas = parametersOf(endpoint);
   const path = check(schemas.path, inPath, 'the path');
-  if ('wrong' in path) return no(path.wrong);
+  if ('wrong' in path) return refuse(problem(400, path.wrong));
   const query = readQuery(request.url, schemas.query);
-  if ('wrong' in query) return no(query.wrong);
+  if ('wrong' in query) return refuse(problem(400, query.wrong));
   const named: Record<string, string> = {};
   for (const name of Object.keys(schemas.header.shape)) {
     const value = request.headers.get(name);
     if (value !== null) named[name] = value;
   }
   const headers = check(schemas.header, named, 'the headers');
-  if ('wrong' in headers) return no(headers.wrong);
+  if ('wrong' in headers) return refuse(problem(400, headers.wrong));
   const key = named['idempotency-key'];
   return ok({ path: path.value, query: query.value, headers: headers.value, key });
 }
@@ -71,8 +71,3 @@ function readQuery(url: string, schema: z.ZodObject): ReturnType<typeof check<z.
   }
   return check(schema, values, 'the query');
 }
-
-const no = (wrong: string): { readonly ok: false; readonly error: Answer } => ({
-  ok: false,
-  error: problem(400, wrong),
-});

@@ -29,6 +29,12 @@ export type ProblemStatus = keyof typeof problemTitles;
 
 export const problemType = 'application/problem+json';
 
+/** That a request is not taken, and what is said to it. */
+export const refuse = (answer: Answer): { readonly ok: false; readonly error: Answer } => ({
+  ok: false,
+  error: answer,
+});
+
 /** @param detail one clear sentence, with the way out */
 export function problem(
   status: ProblemStatus,

@@ -40,8 +40,8 @@ export async function respond(
     return await answerOnce(context.journal, { key, method: endpoint.method, path: target }, digest, act);
   } catch (error) {
     if (upload.broken) return cutShort;
-    if (!isSystemError(error)) throw error;
-    const text = `It could not be written (${errorText(error)}); make room on the server, then send it again.`;
+    if (endpoint.method === 'GET' || !isSystemError(error)) throw error;
+    const text = `It could not be stored (${errorText(error)}); see to the server's disk, then send it again.`;
     return problem(507, text);
   }
 }

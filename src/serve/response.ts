@@ -35,10 +35,10 @@ function readable(
     {
       async pull(controller) {
         try {
-          const { done, value } = await chunks.next();
+          const one = await chunks.next();
           if (left) return;
-          if (done) controller.close();
-          else controller.enqueue(value);
+          if (one.done) controller.close();
+          else controller.enqueue(one.value);
         } catch (error) {
           if (left) return;
           cutOff(error);

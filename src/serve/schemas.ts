@@ -101,7 +101,10 @@ export const HeartbeatAnswers = z
   .register(named, { id: 'HeartbeatAnswers' });
 
 export const Failure = z
-  .strictObject({ reason: anyText(1000).exactOptional() }, object)
+  .strictObject(
+    { reason: anyText(65_536).describe('Its first 2,000 characters are kept.').exactOptional() },
+    object,
+  )
   .register(named, { id: 'Failure' });
 
 export const Checkpoint = z

@@ -10,6 +10,7 @@ import { type ConnectionLimits, Connections } from './connections.js';
 import { Gate } from './gate.js';
 import { createGuard } from './guard.js';
 import { listen } from './listen.js';
+import { patientResponse } from './patient-response.js';
 import { seldom } from './seldom.js';
 import type { TlsFiles } from './tls.js';
 
@@ -49,7 +50,7 @@ export interface ServerTimes {
   readonly stalledMs: number;
   /** For requests under way when it is closed. */
   readonly closeMs: number;
-  /** For a sender that is turned away to stop sending. */
+  /** For a sender to stop sending what nobody wants. */
   readonly lingerMs: number;
 }
 
@@ -78,7 +79,6 @@ export async function startServer(options: ServerOptions): Promise<Result<Runnin
     guard: createGuard({ token: options.token, scheme, names }),
     connections: new Connections(options.connections),
     maxBodyBytes: options.maxBodyBytes,
-    lingerMs: times.lingerMs,
     serve: (incoming, outgoing) => void listener(incoming, outgoing),
     trouble,
   });
@@ -121,6 +121,7 @@ function createServer(tls: TlsFiles | undefined, times: ServerTimes): Server {
     connectionsCheckingInterval: Math.min(1000, times.headersMs),
     maxHeaderSize: 16 * 1024,
     noDelay: true,
+    ServerResponse: patientResponse(times.lingerMs),
   };
   const server = tls
     ? https.createServer({ ...settings, ...tls, handshakeTimeout: times.headersMs, minVersion: 'TLSv1.2' })

@@ -1,44 +1,14 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import { STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { errorCode } from '../util/os/durable.js';
 import type { Refusal } from './guard.js';
 import { type ProblemDetails, problemTitles, problemType } from './problem.js';
 
-/** So much is read of a body that nobody wants, so that its sender comes to read our answer. */
-const lingerBytes = 8 * 1024 * 1024;
-
-/**
- * Answers without having looked at the body, and ends the connection. Whoever sends on while the connection closes would
- * be told "connection reset" instead of what is wrong, so the end waits a little while the body is let through to nowhere.
- * @param lingerMs how long at most
- */
-export function turnAway(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  refusal: Refusal,
-  lingerMs: number,
-): void {
+/** Answers without having looked at the body, and ends the connection. */
+export function turnAway(outgoing: ServerResponse, refusal: Refusal): void {
   const body = problemOf(refusal);
-  outgoing.writeHead(refusal.status, {
-    ...refusal.headers,
-    ...problemHeaders(body),
-    Connection: 'close',
-  });
-  if (incoming.method !== 'HEAD') outgoing.write(body);
-  else outgoing.flushHeaders();
-  let left = lingerBytes;
-  const end = (): void => {
-    clearTimeout(timer);
-    outgoing.end();
-  };
-  const timer = setTimeout(end, lingerMs);
-  incoming.once('close', end);
-  incoming.once('end', end);
-  incoming.on('error', end);
-  incoming.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) end();
-  });
+  outgoing.writeHead(refusal.status, { ...refusal.headers, ...problemHeaders(body), Connection: 'close' });
+  outgoing.end(body);
 }
 
 /**

@@ -19,8 +19,8 @@ export interface Said {
 export async function runPython(t: TestEnd): Promise<Said> {
   const opened = await openService({ dir: path.join(tempDir(t), 'serve'), port: 0, notice: () => undefined });
   assert.ok(opened.ok);
-  const { url, tokenFile, close } = opened.value;
-  atEnd(t, close);
+  const service = opened.value;
+  atEnd(t, () => service.close());
   const { code, stdout, stderr } = await runProgram(
     t,
     [pythonPath(), path.join(root, 'test', 'api', 'ancestors.py')],
@@ -28,8 +28,8 @@ export async function runPython(t: TestEnd): Promise<Said> {
       env: {
         PYTHONPATH: path.join(root, 'src', 'client'),
         PYTHONDONTWRITEBYTECODE: '1',
-        TRAINGUARD_URL: url,
-        TRAINGUARD_TOKEN_FILE: tokenFile,
+        TRAINGUARD_URL: service.url,
+        TRAINGUARD_TOKEN_FILE: service.tokenFile,
       },
     },
   ).done;

@@ -260,7 +260,7 @@ async function handed(context: RecoveryContext): Promise<RecoveryContext> {
 
 async function names(field: string, context: Readonly<Record<string, unknown>>): Promise<void> {
   const recovery = new RecursiveTrainingRecovery({ retry: () => undefined, backoff: soon });
-  await assert.rejects(recovery.recover(new Error('x'), context as RecoveryContext), (error: Error) => {
+  await assert.rejects(recovery.recover(new Error('x'), context), (error: Error) => {
     assert.ok(error instanceof TypeError);
     assert.match(error.message, new RegExp(String.raw`\b${field}\b`));
     return true;

@@ -33,7 +33,9 @@ export function startServe(stateDir, args, { within = [], nodeFlags = [], cwd = 
     child.once('error', reject);
     child.once('close', (code, signal) => resolve((server.status = code ?? signal)));
   });
-  process.once('exit', () => child.kill('SIGKILL'));
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  server.ended.finally(() => process.off('exit', end)).catch(() => undefined);
   return server;
 
   async function ready() {

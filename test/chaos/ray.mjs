@@ -35,7 +35,7 @@ const env = {
   [marker.split('=')[0]]: marker.split('=')[1],
   RAY_USAGE_STATS_ENABLED: '0',
   // on a machine with much to do
-  RAY_raylet_start_wait_time_s: '200',
+  RAY_raylet_start_wait_time_s: '60',
   PYTHONUNBUFFERED: '1',
 };
 
@@ -99,7 +99,21 @@ function processes() {
     });
 }
 
+/** Ray gives up on a node where the machine is slow, or somebody took a port meanwhile: then once more. */
 async function startNode(name, address) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startNodeOnce(name, address);
+    } catch (error) {
+      if (tries === 4) throw error;
+      console.log(`${name} did not start (${String(error).trim().split('\n').at(-1)}); again`);
+      await killAll((one) => one.node === name);
+      if (!address) rmSync(path.join(dir, 'ray'), { recursive: true, force: true });
+    }
+  }
+}
+
+async function startNodeOnce(name, address) {
   const [port, listen, grpc, runtimeEnv] = await freePorts(4);
   const place = address
     ? ['--address', address]
@@ -118,6 +132,20 @@ async function startNode(name, address) {
   );
   await ray.until(/Ray runtime started/);
   return `127.0.0.1:${port}`;
+}
+
+async function killAll(which) {
+  for (let left = processes().filter(which); left.length > 0; left = processes().filter(which)) {
+    for (const { pid } of left) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // it ended by itself
+        continue;
+      }
+    }
+    await delay(100);
+  }
 }
 
 async function main() {
@@ -205,16 +233,6 @@ try {
   if (verbose || process.exitCode)
     for (const log of readdirSync(dir).filter((name) => name.endsWith('.log') && name !== 'client.log'))
       console.error(`--- ${log}\n${readFileSync(path.join(dir, log), 'utf8').slice(-3000)}`);
-  for (let left = processes(); left.length > 0; left = processes()) {
-    for (const { pid } of left) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // it ended by itself
-        continue;
-      }
-    }
-    await delay(100);
-  }
+  await killAll(() => true);
   rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -13,7 +13,7 @@ export interface Serving {
   readonly token: string;
   readonly tokenFile: string;
   /** Sends JSON with the token. */
-  call(method: string, path: string, body?: unknown): Promise<Called>;
+  readonly call: (method: string, path: string, body?: unknown) => Promise<Called>;
 }
 
 export interface Called {
@@ -37,7 +37,7 @@ export async function served(running: Running): Promise<Serving> {
     port: Number(new URL(url).port),
     token,
     tokenFile,
-    async call(method, path, body) {
+    call: async (method, path, body) => {
       const answer = await fetch(`${url}${path}`, {
         method,
         headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
@@ -104,13 +104,13 @@ export function residentBytes(pid: number): number | undefined {
 
 /**
  * Sends a body of 1 GB until it is answered, or cut off.
- * @returns the status, and how much was sent by then
+ * @returns the status, or what went wrong, and how much was sent by then
  */
 export function sendGigabyte(
   { port, token }: Serving,
   path: string,
   chunked: boolean,
-): Promise<{ readonly status: number | undefined; readonly sent: number }> {
+): Promise<{ readonly status: number | string | undefined; readonly sent: number }> {
   const bytes = 1_000_000_000;
   const chunk = Buffer.alloc(256 * 1024, ' ');
   return new Promise((resolve) => {
@@ -123,11 +123,11 @@ export function sendGigabyte(
       agent: false,
       headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', ...length },
     });
-    const end = (status: number | undefined): void => {
+    const end = (status: number | string | undefined): void => {
       request.destroy();
       resolve({ status, sent });
     };
-    request.on('response', ({ statusCode }) => end(statusCode)).on('error', () => end(undefined));
+    request.on('response', ({ statusCode }) => end(statusCode)).on('error', (error) => end(error.message));
     const more = (): void => {
       if (request.destroyed || sent >= bytes) return;
       sent += chunk.length;

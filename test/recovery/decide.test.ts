@@ -185,6 +185,8 @@ except RuntimeError as e:
     assert.deepEqual(told.map(({ kind }) => kind), ['gpu-memory', 'gpu-memory', 'gpu-memory']); // prettier-ignore
     assert.equal(told[0]?.fingerprint, told[1]?.fingerprint);
     assert.match(told[0]?.reason ?? '', /\(<string> line 4\)$/);
+    assert.equal(decide({ type: 'zipfile.BadZipFile', message: 'File is not a zip file' }).kind, 'exception');
+    assert.match(decide({ type: 'zlib.error', message: 'Error -3' }).reason, /: zlib\.error: Error -3$/);
   });
 });
 

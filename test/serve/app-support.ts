@@ -33,8 +33,10 @@ export interface Kit {
   readonly dir: string;
   /** What onBug was told. */
   readonly bugs: string[];
+  /** Before the test ends: another may open the same folder then. */
+  readonly close: () => Promise<void>;
   /** Asks, and holds the answer against the table of endpoints. */
-  ask(method: string, target: string, sent?: Sent): Promise<Asked>;
+  readonly ask: (method: string, target: string, sent?: Sent) => Promise<Asked>;
 }
 
 /** The app with a real manager, journal and folder. */
@@ -53,11 +55,12 @@ export async function openApp(
     bugs.push(`${request}: ${String(error)}`);
   };
   const app = createApp({ manager, journal, version: '1.2.3', onBug, ...others });
-  t.after(async () => {
+  const close = once(async () => {
     app.endStreams();
     await manager.close();
     await journal.close();
   });
+  t.after(close);
   const ask = async (method: string, target: string, sent: Sent = {}): Promise<Asked> => {
     const response = await app.fetch(request(method, target, sent));
     const text = await response.text();
@@ -71,7 +74,12 @@ export async function openApp(
     holdToTable(method, target, asked);
     return asked;
   };
-  return { app, manager, dir, bugs, ask };
+  return { app, manager, dir, bugs, ask, close };
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
 }
 
 export function request(method: string, target: string, { body, headers, chunked }: Sent = {}): Request {

@@ -220,19 +220,7 @@ test('a key makes a request count once, also in the next life', async (t) => {
   const dir = tempDir(t);
   const headers = { 'idempotency-key': 'try-1' };
   const fail = { body: { reason: 'x' }, headers };
-  const lives: { after(end: () => unknown): void; end(): Promise<void> }[] = [];
-  const life = async (): Promise<Awaited<ReturnType<typeof openApp>>> => {
-    const ends: (() => unknown)[] = [];
-    const one = {
-      after: (end: () => unknown) => void ends.push(end),
-      end: async () => {
-        for (const end of ends) await end();
-      },
-    };
-    lives.push(one);
-    return await openApp(one as never, { dir });
-  };
-  let { ask } = await life();
+  const { ask, close } = await openApp(t, { dir });
   await ask('PUT', '/v1/workers/a', { headers });
   const first = await ask('POST', '/v1/workers/a/failures', fail);
   const together = await Promise.all([1, 2, 3].map(() => ask('POST', '/v1/workers/a/failures', fail)));
@@ -243,15 +231,16 @@ test('a key makes a request count once, also in the next life', async (t) => {
   const other = await ask('POST', '/v1/workers/a/failures', { body: { reason: 'y' }, headers });
   assert.equal(other.status, 422);
   assert.match(detailOf(other), /take a new key/);
-  await lives[0]?.end();
+  await close();
 
-  ({ ask } = await life());
-  const later = await ask('POST', '/v1/workers/a/failures', fail);
+  const next = await openApp(t, { dir });
+  const later = await next.ask('POST', '/v1/workers/a/failures', fail);
   assert.deepEqual([later.text, later.headers.get('idempotency-replayed')], [first.text, 'true']);
-  assert.equal(((await ask('GET', '/v1/workers/a')).body as WorkerState).failureCount, 1);
-  await ask('POST', '/v1/workers/a/failures', { ...fail, headers: { 'idempotency-key': 'try-2' } });
-  assert.equal(((await ask('GET', '/v1/workers/a')).body as WorkerState).failureCount, 2);
-  await lives[1]?.end();
+  const failures = async (): Promise<number> =>
+    ((await next.ask('GET', '/v1/workers/a')).body as WorkerState).failureCount;
+  assert.equal(await failures(), 1);
+  await next.ask('POST', '/v1/workers/a/failures', { ...fail, headers: { 'idempotency-key': 'try-2' } });
+  assert.equal(await failures(), 2);
 });
 
 test('several of one key at once do the thing once', async (t) => {

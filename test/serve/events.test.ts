@@ -29,7 +29,7 @@ function open(
   reader: { workerId?: string; after?: string } = {},
 ): EventStream & { cuts: number } {
   const cuts = { cuts: 0 };
-  const stream = log.open({ ...reader, cut: () => void cuts.cuts++ });
+  const stream = log.open({ ...reader, cut: () => (cuts.cuts += 1) });
   assert.ok(stream);
   return Object.defineProperty(stream, 'cuts', { get: () => cuts.cuts }) as EventStream & { cuts: number };
 }

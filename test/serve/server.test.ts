@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -109,6 +110,37 @@ test('a body that is too large is refused before it is sent, and the sender come
   request.destroy();
   assert.equal(statusCode, 413);
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`);
+});
+
+test('so is a body that turns out to be too large while it comes', async (t) => {
+  const { port } = await started(t, {
+    fetch: async (request) => {
+      let got = 0;
+      for await (const piece of request.body as AsyncIterable<Uint8Array>) {
+        got += piece.length;
+        if (got > 1024 * 1024) break;
+      }
+      return new Response('too much', { status: 413 });
+    },
+  });
+  for (const connection of ['close', 'keep-alive']) {
+    const agent = new http.Agent({ keepAlive: connection === 'keep-alive' });
+    atEnd(t, () => agent.destroy());
+    const request = http.request({ port, agent, method: 'POST', headers: authorized });
+    const chunk = Buffer.alloc(64 * 1024);
+    let sent = 0;
+    const more = (): void => {
+      if (request.destroyed || sent > 2 ** 30) return;
+      sent += chunk.length;
+      request.write(chunk, more);
+    };
+    more();
+    const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
+    request.on('error', () => undefined);
+    request.destroy();
+    assert.equal(answer.statusCode, 413, connection);
+    assert.ok(sent < 128 * 1024 * 1024, `${sent} bytes were sent`);
+  }
 });
 
 test('who asks before sending a body (Expect: 100-continue) is refused without one', async (t) => {

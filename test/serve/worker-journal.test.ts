@@ -450,7 +450,7 @@ test('whatever goes wrong where, also amid a compaction, what was acknowledged i
   assert.ok(cases >= 25, `only ${cases} cases`);
 });
 
-const kills = Number(process.env['KILLS'] ?? 4);
+const kills = Number(process.env['KILLS'] ?? 3);
 test(`killed ${kills} times while it writes and compacts, it lost nothing that was acknowledged`, async (t) => {
   const dir = tempDir(t);
   const writer = fileURLToPath(new URL('worker-journal-writer.js', import.meta.url));

@@ -20,8 +20,12 @@ export interface Usable {
   readonly declaration: ts.Node;
 }
 
+let known: Exported[] | undefined;
+
 /** Everything that index exports. It may hold nothing but `export { … } from` and `export type { … } from`. */
-export function exported(): Exported[] {
+export const exported = (): readonly Exported[] => (known ??= readIndex());
+
+function readIndex(): Exported[] {
   const index = path.join(built, 'src', 'index.d.ts');
   return parse(index).statements.flatMap((statement) => {
     const named = ts.isExportDeclaration(statement) ? statement.exportClause : undefined;

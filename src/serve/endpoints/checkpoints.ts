@@ -65,7 +65,7 @@ export const checkpoints = [
     async handle({ manager }, { path: { workerId } }) {
       const found = await manager.checkpoints.open(workerId);
       if (!found) return problem(404, `Worker ${workerId} has no checkpoint that is whole; begin anew.`);
-      const { checkpoint, bytes, close } = found;
+      const { checkpoint, bytes } = found;
       return {
         status: 200,
         headers: {
@@ -76,7 +76,7 @@ export const checkpoints = [
           'trainguard-saved-at': String(checkpoint.savedAt),
         },
         stream: bytes,
-        close,
+        close: () => found.close(),
       };
     },
   }),
