@@ -491,7 +491,7 @@ class RecoveryManager:
         # the same for each try: what was done already is not done twice
         headers = {} if method == "GET" or path == "/v1/heartbeats" else {"Idempotency-Key": uuid.uuid4().hex}
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        timeout = self._server.timeout if patience is not None else min(self._server.timeout, max(self._interval, 0.5))
+        timeout = self._server.timeout if patience is not None else min(self._server.timeout, max(self._interval, 2))
         return _patiently(lambda: self._server.request(method, path, data, headers, timeout), patience or 0).json()
 
     def _worker(self, worker_id: str) -> "_Worker":

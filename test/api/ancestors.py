@@ -102,8 +102,9 @@ def start_monitoring(manager, worker):
     manager.register_worker(worker)
     until(lambda: manager.get_worker(worker).status == "failed")
     manager.heartbeat(worker, {"current_batch": 1})
-    # nobody but the thread says so
-    until(lambda: manager.get_worker(worker).current_batch == 1)
+    manager.heartbeat(worker, {"current_batch": 2})
+    # the first goes out at once, the second is the thread's to tell
+    until(lambda: manager.get_worker(worker).current_batch == 2)
 
 
 @manager_row("stopMonitoring")

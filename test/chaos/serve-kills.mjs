@@ -9,6 +9,7 @@ import path from 'node:path';
 import { median, ms, printTable } from '../bench/lib.mjs';
 import { sleep, startServe } from '../bench/serve-process.mjs';
 import { seeded } from './digits-round.mjs';
+import { PythonWorker } from './serve-kills-python.mjs';
 import { Crowd, Worker } from './serve-kills-worker.mjs';
 
 const kills = Number(process.argv[2] ?? 100);
@@ -42,6 +43,8 @@ const team = Array.from(
   (_, i) => new Worker(`gpu-${i}`, where, seeded(seed * 31 + i), violated),
 );
 const crowd = new Crowd(Math.min(1000, kills * 50), where, violated);
+const trainings = ['python-0', 'python-1'].map((name) => new PythonWorker(name, dir, where, violated));
+let trained = [];
 const working = Promise.all([...team, crowd].map((one) => one.work(wanted)));
 working.catch((error) => violated(error.stack));
 try {
@@ -49,6 +52,7 @@ try {
   await readyAsBefore();
   await working;
   for (const one of [...team, crowd]) await one.check();
+  trained = await Promise.all(trainings.map((training) => training.check()));
   await checkWorkers();
   server.child.kill('SIGTERM');
   if ((await server.ended) !== 0)
@@ -109,7 +113,11 @@ async function foldBegun() {
 /** The workers are those that were registered, and no others. */
 async function checkWorkers() {
   const listed = await crowd.list();
-  const expected = [...team.flatMap(({ name, told }) => [name, ...told.extras]), ...crowd.names];
+  const expected = [
+    ...team.flatMap(({ name, told }) => [name, ...told.extras]),
+    ...trainings.map(({ name }) => name),
+    ...crowd.names,
+  ];
   const names = new Set(listed.map(({ workerId }) => workerId));
   const missing = expected.filter((name) => !names.delete(name));
   if (missing.length > 0) violated(`registered and not there any more: ${missing.join(', ')}`);
@@ -118,10 +126,13 @@ async function checkWorkers() {
 
 /** Every file is what its name says, and no acknowledged one is gone that is not too old to be kept. */
 function checkDisk() {
-  for (const { name, paths } of team) {
+  for (const { name, paths } of [...team, ...trainings.map(({ name }) => ({ name, paths: [] }))]) {
     const folder = path.join(dir, 'serve/checkpoints', name);
-    const files = existsSync(folder) ? readdirSync(folder).sort() : [];
-    const sums = files.map((file) => `${/\.([0-9a-f]{64})\.json$/.exec(file)?.[1]}  ${file}\n`).join('');
+    // what a kill cut off while it was written has a name that begins with a dot, until the next save
+    const files = (existsSync(folder) ? readdirSync(folder) : [])
+      .filter((file) => !file.startsWith('.'))
+      .sort();
+    const sums = files.map((file) => `${file.split('.').at(-2)}  ${file}\n`).join('');
     const checked = spawnSync('sha256sum', ['--check', '--strict', '--quiet'], { cwd: folder, input: sums, encoding: 'utf8' }); // prettier-ignore
     if (files.length > 0 && checked.status !== 0) violated(`${folder}: ${checked.stdout}${checked.stderr}`);
     if (files.length > keep) violated(`${folder} holds ${files.join(', ')}`);
@@ -145,6 +156,7 @@ function report() {
       found(kind, false),
     ]),
     [`${crowd.names.length} beats at once`, crowd.told, '', ''],
+    ['batches of two trainings in Python', trained.join(' + '), '', ''],
   ]);
   const outages = team.flatMap((worker) => worker.outages);
   console.log(

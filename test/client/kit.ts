@@ -29,11 +29,7 @@ export async function serving(
   port = 0,
 ): Promise<Serving> {
   const process = runCli(t, ['serve', '--state-dir', dir, '--port', String(port), ...args], { cwd: dir });
-  const printed = await Promise.any([
-    process.untilStdout(/https?:\/\/[\w.:]+/),
-    process.untilStderr(/https?:\/\/[\w.:]+/),
-  ]);
-  const url = printed[0];
+  const [, url = ''] = await process.untilStderr(/serving at (https?:\/\/[\w.:]+)/, 60_000);
   return {
     url,
     token: readFileSync(path.join(dir, 'serve/token'), 'utf8').trim(),
@@ -81,7 +77,7 @@ export function python(t: TestEnd, server: Serving, text: string, cwd = tempDir(
 const prelude = `
 import os, sys, threading, time
 from trainguard_client import *
-def until(fact, what, seconds=20):
+def until(fact, what, seconds=60):
     end = time.monotonic() + seconds
     while not fact():
         if time.monotonic() > end: raise SystemExit("in vain: " + what)

@@ -29,14 +29,14 @@ assert not os.path.exists('checkpoints'), 'no outage was so long'
     cwd,
   );
   for (const life of [1, 2, 3]) {
-    const step = Number((await worker.untilStdout(/acknowledged (\d+) .*\n(?![^]*acknowledged)/))[1]);
+    const step = Number((await worker.untilStdout(/acknowledged (\d+) .*\n(?![^]*acknowledged)/, 60_000))[1]);
     await server.kill();
     server = await server.again();
     const kept = saved(path.join(server.dir, 'serve/checkpoints/w'));
     const last = /acknowledged (\d+) (\S+)\n$/.exec(worker.stdout)!;
     assert.ok(Number(last[1]) >= step);
     assert.ok(kept.includes(last[2]!), `life ${life}: ${last[0]} is not among ${kept.join(' ')}`);
-    await worker.untilStdout(new RegExp(`acknowledged ${Number(last[1]) + 1} `));
+    await worker.untilStdout(new RegExp(`acknowledged ${Number(last[1]) + 1} `), 60_000);
   }
   writeFileSync(path.join(cwd, 'enough'), '');
   await well(worker);
@@ -68,10 +68,10 @@ assert m.load_checkpoint('Worker.1') == {'step': 7}
 `,
     cwd,
   );
-  await worker.untilStdout(/saved\n/);
+  await worker.untilStdout(/saved\n/, 60_000);
   await server.kill();
   writeFileSync(path.join(cwd, 'away'), '');
-  await worker.untilStdout(/waiting\n/);
+  await worker.untilStdout(/waiting\n/, 60_000);
   const [folder] = readdirSync(path.join(cwd, 'kept'));
   // as the server names its own: ids that differ in case alone stay apart
   assert.match(folder!, /^Worker\.1~[0-9a-f]{8}$/);
