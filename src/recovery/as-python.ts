@@ -50,6 +50,9 @@ const classOf: Readonly<Record<string, string>> = {
   ERR_WORKER_OUT_OF_MEMORY: 'MemoryError',
 };
 
+/** What V8 says where it gets no memory. */
+const v8OutOfMemory = /^Array buffer allocation failed|out of memory/i;
+
 const isClass = /^(?:(?:[A-Za-z_]\w{0,100}\.){1,12}[A-Za-z_]|[A-Z])\w{0,100}$/;
 
 /** An error as Python would print it. */
@@ -69,7 +72,7 @@ export function asPython({ type = 'Error', message, traceback = '', code = '' }:
     .flat()
     .join(' ')
     .split('\n');
-  const told = `${className({ type, traceback, code })}: ${first}`;
+  const told = `${className({ type, message, traceback, code })}: ${first}`;
   // what goes on with a message is indented, or it is another log line
   const lines = [header, ...framesOf(traceback), told, ...rest.map((line) => `  ${line}`)];
   return { text: lines.join('\n'), told, own: own.split('\n', 1)[0] ?? '' };
@@ -81,9 +84,11 @@ const codeIn = (message: string): string =>
 
 function className({
   type,
+  message,
   traceback,
   code,
-}: Required<Pick<ErrorReport, 'type' | 'traceback' | 'code'>>): string {
+}: Required<Pick<ErrorReport, 'type' | 'message' | 'traceback' | 'code'>>): string {
+  if (type === 'RangeError' && v8OutOfMemory.test(message)) return 'MemoryError';
   const known = Object.hasOwn(classOf, code) ? classOf[code] : undefined;
   if (known !== undefined) return known;
   if (!isClass.test(type)) return 'Error';

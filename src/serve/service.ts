@@ -4,7 +4,6 @@ import { RecoveryManager } from '../recovery/manager.js';
 import type { Beat, WorkerLimits } from '../recovery/types.js';
 import { refused } from '../runs/problems.js';
 import { readVersioned, writeVersioned } from '../runs/versioned-file.js';
-import { errorText } from '../util/os/durable.js';
 import { readLimits } from '../util/os/limits.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
@@ -189,7 +188,7 @@ async function serve(
     journal: parts.journal,
     version,
     limits: { checkpointBytes: maxCheckpointBytes, bodyBytes: jsonBytes },
-    onBug: (error, request) => notice(`${request} met an error of ours: ${errorText(error)}`),
+    onBug: (error, request) => notice(`${request} met an error of ours: ${traceOf(error)}`),
     ...(onBeat && { onBeat }),
   });
   const openFiles = Number(readLimits().find(({ name }) => name === 'Max open files')?.hard);
@@ -209,6 +208,9 @@ async function serve(
   if (!server.ok) app.endStreams();
   return server;
 }
+
+const traceOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
 
 /** Workers that live know the port of our last life, so that one is tried first. */
 async function startOnFreePort(

@@ -156,6 +156,32 @@ until(lambda: m.get_worker('w').status == 'failed', 'its silence is seen')
   );
 });
 
+test('a save whose answer got lost is tried again, and is one checkpoint', async (t) => {
+  const server = await serving(t);
+  const { stdout } = await well(
+    python(
+      t,
+      server,
+      `
+m = RecoveryManager()
+real, lost = m._server.request, []
+def loses(method, path, *rest):
+    answer = real(method, path, *rest)
+    if method == 'POST' and len(lost) < 2:
+        lost.append(answer)
+        raise ServerUnavailable('the answer got lost')
+    return answer
+m._server.request = loses
+path = m.save_checkpoint('w', {'step': 1})
+assert len(lost) == 2 and all(one.json()['path'] == path for one in lost), lost
+assert not os.path.exists('checkpoints')
+print(path)
+`,
+    ),
+  );
+  assert.deepEqual(saved(path.join(server.dir, 'serve/checkpoints/w')), [path.basename(stdout.trim())]);
+});
+
 test('over TLS, by the certificate that TRAINGUARD_CA names and no other', async (t) => {
   const dir = tempDir(t);
   const { certFile, keyFile } = certificates.asFiles(dir, 'one', certificates.one);

@@ -99,6 +99,11 @@ describe('errors of this process', () => {
     assert.match(reason, /^the program stopped on an error: SyntaxError: /);
   });
 
+  test('memory that V8 does not get', async () => {
+    const error = await caught(Promise.resolve().then(() => new ArrayBuffer(2 ** 52)));
+    assert.equal(kindOf(error), 'host-memory', String(error));
+  });
+
   test('the cause counts where the error around it says nothing', () => {
     const inner = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
     assert.equal(
