@@ -55,7 +55,6 @@ _WORKER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}")
 _FILE_NAME = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-(\d+)\.([0-9a-f]{64})\.json")
 _BEATS_A_REQUEST = 1000  # the server takes no more
 _TRACEBACK_CHARS = 64 * 1024
-_ASIDE = ".sent"
 _KINDS = (
     "checkpoint code command config convergence exception gpu gpu-memory hang host-memory "
     "killed network not-resumed numeric preempted stopped storage unknown"
@@ -615,7 +614,8 @@ class _Spool:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
-        _fsync_folder(folder)
+        for entered in (folder, os.path.dirname(folder), self.directory):
+            _fsync_folder(entered)
         self._prune(folder, self._names(worker_id))
         return path
 
@@ -641,12 +641,13 @@ class _Spool:
 
     def put_aside(self, worker_id: str) -> None:
         """The server has these, or a newer one: they are kept, but count no more."""
-        folder = self._folder(worker_id)
         names = self._names(worker_id)
-        for name in names:
-            os.replace(os.path.join(folder, name), os.path.join(folder, name + _ASIDE))
         if names:
-            self._prune(folder, sorted(name for name in os.listdir(folder) if name.endswith(_ASIDE)))
+            sent = self._folder(worker_id, "sent")
+            os.makedirs(sent, mode=0o700, exist_ok=True)
+            for name in names:
+                os.replace(os.path.join(self._folder(worker_id), name), os.path.join(sent, name))
+            self._prune(sent, sorted(os.listdir(sent)))
 
     def _prune(self, folder: str, names: List[str]) -> None:
         for name in names[: -self.keep]:
@@ -660,11 +661,12 @@ class _Spool:
             return []
         return sorted((name for name in names if _FILE_NAME.fullmatch(name)), key=_order)
 
-    def _folder(self, worker_id: str) -> str:
-        """Ids that differ in upper and lower case alone stay apart on a file system that takes these for the same."""
-        if worker_id == worker_id.lower():
-            return os.path.join(self.directory, worker_id)
-        return os.path.join(self.directory, worker_id + "~" + hashlib.sha256(worker_id.encode()).hexdigest()[:8])
+    def _folder(self, worker_id: str, part: str = "unsent") -> str:
+        """Below the worker's own, so that a server with the same folder for its checkpoints loses none of them."""
+        name = worker_id
+        if name != name.lower():  # ids that differ in case alone stay apart on a disk that takes these for the same
+            name += "~" + hashlib.sha256(worker_id.encode()).hexdigest()[:8]
+        return os.path.join(self.directory, name, part)
 
 
 class _Answer(NamedTuple):

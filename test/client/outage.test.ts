@@ -75,10 +75,10 @@ assert m.load_checkpoint('Worker.1') == {'step': 7}
   const [folder] = readdirSync(path.join(cwd, 'kept'));
   // as the server names its own: ids that differ in case alone stay apart
   assert.match(folder!, /^Worker\.1~[0-9a-f]{8}$/);
-  const kept = saved(path.join(cwd, 'kept', folder!));
+  const kept = saved(path.join(cwd, 'kept', folder!, 'unsent'));
   assert.equal(kept.length, 3, 'so many as the server would keep');
   for (const name of kept)
-    assert.equal(sha256(path.join(cwd, 'kept', folder!, name)), name.split('.').at(-2));
+    assert.equal(sha256(path.join(cwd, 'kept', folder!, 'unsent', name)), name.split('.').at(-2));
   const again = await server.again();
   await well(worker);
   const newest = saved(path.join(again.dir, 'serve/checkpoints', folder!)).at(-1)!;
@@ -86,7 +86,11 @@ assert m.load_checkpoint('Worker.1') == {'step': 7}
     readFileSync(path.join(again.dir, 'serve/checkpoints', folder!, newest), 'utf8'),
     '{"step":7}',
   );
-  assert.deepEqual(saved(path.join(cwd, 'kept', folder!)), [], 'what the server has counts no more here');
+  assert.deepEqual(
+    saved(path.join(cwd, 'kept', folder!, 'unsent')),
+    [],
+    'what the server has counts no more here',
+  );
 });
 
 test('a worker that was killed while the server was away goes on from what it kept', async (t) => {
@@ -110,7 +114,7 @@ os.kill(os.getpid(), 9)
   );
   assert.equal((await began.done).stdout, 'unknown is not none\nkept\n');
   // the newest was torn by a bad disk: the one before it verifies
-  const folder = path.join(cwd, 'checkpoints/w');
+  const folder = path.join(cwd, 'checkpoints/w/unsent');
   writeFileSync(path.join(folder, saved(folder).at(-1)!), '{"step":');
   const again = await server.again();
   await well(
@@ -180,6 +184,26 @@ print(path)
     ),
   );
   assert.deepEqual(saved(path.join(server.dir, 'serve/checkpoints/w')), [path.basename(stdout.trim())]);
+});
+
+test('a server that keeps its checkpoints in the folder that a worker has for an outage loses none', async (t) => {
+  const dir = tempDir(t);
+  const kept = path.join(dir, 'checkpoints');
+  const server = await serving(t, ['--checkpoint-dir', kept], dir);
+  const save = 'm.save_checkpoint("w", {"step": step})';
+  await well(python(t, server, `m = RecoveryManager()\nfor step in (1, 2): ${save}`, dir));
+  await server.kill();
+  const away = `m = RecoveryManager(retry_for=0)\nstep = 3\n${save}`;
+  await well(python(t, server, away, dir));
+  const again = await server.again();
+  const back = `m = RecoveryManager()\nassert m.load_checkpoint("w") == {"step": 3}\nstep = 4\n${save}`;
+  await well(python(t, again, back, dir));
+  const states = saved(path.join(kept, 'w')).map((name) => readFileSync(path.join(kept, 'w', name), 'utf8'));
+  assert.deepEqual(
+    states,
+    [1, 2, 4].map((step) => `{"step":${step}}`),
+  );
+  assert.equal(saved(path.join(kept, 'w/sent')).length, 1);
 });
 
 test('over TLS, by the certificate that TRAINGUARD_CA names and no other', async (t) => {
