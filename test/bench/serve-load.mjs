@@ -36,7 +36,7 @@ async function register({ workers, connections = 64 }) {
 /**
  * Every worker beats every 5 s, the first `singles` by themselves and the others in batches, each of these on a
  * connection of its own. Answers are timed from when a request was due, not from when it could be sent.
- * @returns `requests` as `[name, due (ms since 1970), ms from then until answered]`, what went wrong with those that were
+ * @returns `requests` as `[name, due (ms since 1970), ms from then until answered, until sent]`, what went wrong with those that were
  * `lost`, and the `failures` that were told meanwhile
  */
 async function beat({ seconds, batch, singles = 0, puts = 0, body = '', silent = 0 }) {
@@ -66,6 +66,7 @@ async function beat({ seconds, batch, singles = 0, puts = 0, body = '', silent =
   dues.sort((a, b) => a.at - b.at);
   for (const { at, send } of dues) {
     while (wallMs() < at) await sleep(at - wallMs());
+    const sentMs = wallMs() - at;
     const asked = send();
     if (asked === undefined) continue; // all of it silent
     const name = at < from + intervalMs ? `${asked.name}, connecting` : asked.name;
@@ -73,11 +74,13 @@ async function beat({ seconds, batch, singles = 0, puts = 0, body = '', silent =
       () => wallMs() - at,
       (error) => lost.push(`${name}: ${error.message}`) && Infinity,
     );
-    asking.push(answered.then((tookMs) => requests.push([name, at, tookMs])));
+    asking.push(answered.then((tookMs) => requests.push([name, at, tookMs, sentMs])));
   }
   await Promise.all(asking);
   const failures = await stop?.();
   for (const client of clients) client.close();
+  await sleep(500);
+  globalThis.gc?.(); // our own pauses would be taken for the server's
   return { requests, lost, failures };
 }
 

@@ -446,6 +446,8 @@ test('whatever goes wrong where, also amid a compaction, what was acknowledged i
       for (const journal of left.splice(0)) await journal.close().catch(() => undefined);
     },
     Number(process.env['STRIDE'] ?? 11),
+    // the snapshot is written while appends go on
+    true,
   );
   assert.ok(cases >= 25, `only ${cases} cases`);
 });
