@@ -15,18 +15,20 @@ export function launchSpec(
   plan: RunPlan,
   held: HeldRun,
   launch: Extract<Effect, { type: 'launch' }>,
-  serverEnv: Readonly<Record<string, string>> = {},
+  serverEnv?: Readonly<Record<string, string>>,
 ): LaunchSpec {
   const dir = held.store?.dir;
   const recipe = recipeFor(plan.resume, held.store?.layout ?? '');
   const point = launch.resume && { ...launch.resume, ...(dir !== undefined && { dir }) };
   const { argv, env } = applyResume(plan.argv, recipe, point);
+  // a token in the user's shell is another server's, and would go before our token file
+  const user = serverEnv ? { ...process.env, TRAINGUARD_TOKEN: undefined } : process.env;
   return {
     attemptDir: attemptDirOf(held.run.dir, launch.attempt),
     attempt: launch.attempt,
     argv,
     cwd: plan.cwd,
-    env: workerEnv(process.env, launch, dir, { ...serverEnv, ...env, ...launch.env }),
+    env: workerEnv(user, launch, dir, { ...serverEnv, ...env, ...launch.env }),
     runId: held.run.id,
     stopSignal: plan.policy.stop.signal,
     stdin: plan.stdin,

@@ -111,8 +111,7 @@ export async function wire(
     launchSpec(launch) {
       attempt = launch.attempt;
       if (launch.resume) sayIdlePreset();
-      served?.forgetWorkers();
-      return launchSpec(plan, held, launch, served?.env);
+      return launchSpec(plan, held, launch, served?.begin(launch.attempt));
     },
     ...(inheritance && { inheritance }),
     adoptSpec: (number, offsets) => ({
@@ -129,7 +128,7 @@ export async function wire(
     observe(happening) {
       report.observe(happening);
       if (happening.event.type !== 'exited') return;
-      served?.forgetWorkers();
+      served?.attemptOver();
       prune();
     },
     publish(now) {

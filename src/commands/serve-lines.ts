@@ -48,7 +48,9 @@ function lineOf(event: RecoveryEvent): Line | undefined {
   switch (event.type) {
     case 'failed': {
       const { workerId, failureCount, currentBatch } = event.worker;
-      const text = `worker ${workerId} failed at batch ${currentBatch} (its ${plural(failureCount, 'failure')} so far): ${event.reason}`;
+      // 0 is also where none was named
+      const where = currentBatch > 0 ? ` at batch ${currentBatch}` : '';
+      const text = `worker ${workerId} failed${where} (its ${plural(failureCount, 'failure')} so far): ${event.reason}`;
       return { tone: 'failure', text };
     }
     case 'recovered':

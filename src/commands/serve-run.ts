@@ -3,6 +3,7 @@ import { lineOfBeat } from '../progress/beat-line.js';
 import { Crew } from '../recovery/crew.js';
 import type { RecoveryEvent } from '../recovery/types.js';
 import type { Line } from '../report/narrate.js';
+import { attemptScope } from '../serve/attempt-scope.js';
 import { openService } from '../serve/service.js';
 import type { Parts } from '../supervisor/parts.js';
 import { ok, type Result } from '../util/result.js';
@@ -11,11 +12,14 @@ import { stretchMs, WorkerLines } from './serve-lines.js';
 /** Where the workers of a run report by HTTP. */
 export interface RunServer {
   readonly url: string;
-  /** What the workers find it by. */
-  readonly env: Readonly<Record<string, string>>;
+  /**
+   * An attempt begins, with no worker: from now on only its own are listened to.
+   * @returns what they find the server by
+   */
+  begin(attempt: number): Readonly<Record<string, string>>;
   readonly hearLines: NonNullable<Parts['hearLines']>;
-  /** An attempt is over, or about to begin: none of its workers is waited for. */
-  forgetWorkers(): void;
+  /** The attempt is over: none of its workers is waited for, and those that beat on are told to stop. */
+  attemptOver(): void;
   /** Calling it twice does nothing. */
   close(): Promise<void>;
 }
@@ -23,16 +27,21 @@ export interface RunServer {
 /**
  * Lets the workers of a run report by HTTP: what they say counts as the heartbeat line that says the same. Of several the
  * first speaks for the training, until it fails or has done its part.
+ * @param settings `attempt`: the one that an earlier supervisor left under way
  */
 export async function serveRun(
-  settings: ServeSettings & { readonly dir: string },
+  settings: ServeSettings & { readonly dir: string; readonly attempt: number | undefined },
   tell: (lines: readonly Line[]) => void,
   notice: (text: string) => void,
 ): Promise<Result<RunServer>> {
   const crew = new Crew();
+  let { attempt: current } = settings;
   let heard: ((line: string) => void) | undefined;
   const opened = await openService({
     ...settings,
+    // any other run wants the usual one too
+    usualPort: 0,
+    scope: attemptScope(() => current),
     notice,
     onBeat: (workerId, beat) => heard?.(lineOfBeat(beat, crew.rankOf(workerId))),
   });
@@ -57,7 +66,7 @@ export async function serveRun(
     try {
       await Promise.all(manager.getWorkers().map(({ workerId }) => manager.unregisterWorker(workerId)));
     } catch (error) {
-      notice(`the workers of the last attempt are still watched: ${String(error)}`);
+      notice(`it could not be written down that the workers of the last attempt are gone: ${String(error)}`);
     }
     forgetting = false;
   }
@@ -71,14 +80,21 @@ export async function serveRun(
 
   return ok({
     url,
-    env: { TRAINGUARD_URL: url, TRAINGUARD_TOKEN_FILE: tokenFile },
+    begin(attempt) {
+      current = attempt;
+      void forget();
+      return { TRAINGUARD_URL: `${url}/attempts/${attempt}`, TRAINGUARD_TOKEN_FILE: tokenFile };
+    },
     hearLines(hear) {
       heard = hear;
       return () => {
         if (heard === hear) heard = undefined;
       };
     },
-    forgetWorkers: () => void forget(),
+    attemptOver() {
+      current = undefined;
+      void forget();
+    },
     close: () => (closed ??= close()),
   });
 }

@@ -15,9 +15,10 @@ export async function serveWorkers(
   notice: (text: string) => void,
 ): Promise<Result<RunServer | undefined>> {
   const dir = path.join(run.dir, 'serve');
-  const isKnown = isUnderWay(history.state) && existsSync(path.join(dir, 'server.json'));
+  const attempt = isUnderWay(history.state) ? history.state.ledger.attempt : undefined;
+  const isKnown = attempt !== undefined && existsSync(path.join(dir, 'server.json'));
   if (!plan.serve && !isKnown) return ok(undefined);
   // loads a web server
   const { serveRun } = await import('./serve-run.js');
-  return serveRun({ ...plan.serve, dir }, tell, notice);
+  return serveRun({ ...plan.serve, dir, attempt }, tell, notice);
 }

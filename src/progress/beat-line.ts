@@ -6,6 +6,13 @@ const lineNames: Readonly<Record<string, string>> = {
   totalSteps: 'total_steps',
 };
 
+/** What a training is judged by: told however many other fields there are. */
+const first = ['rank', 'step', 'currentBatch', 'current_batch', 'phase', 'loss', 'grad_norm', 'gradNorm', 'total_steps', 'totalSteps', 'epoch', 'checkpoint']; // prettier-ignore
+const place = (field: string): number => {
+  const at = first.indexOf(field);
+  return at < 0 ? first.length : at;
+};
+
 /** Fields that are told of one beat, and the length of a text. */
 const mostFields = 40;
 const longestText = 4096;
@@ -20,12 +27,18 @@ const isSpecial = (value: unknown): value is string =>
  * @param rank the worker's, where several report and it names none
  */
 export function lineOfBeat(beat: Readonly<Record<string, unknown>>, rank?: number): string {
+  const told = Object.entries(rank === undefined ? beat : { rank, ...beat })
+    .sort(([one], [other]) => place(one) - place(other))
+    .flatMap(([field, value]): [string, string][] => {
+      const text = literal(value);
+      return text === undefined ? [] : [[field, text]];
+    })
+    .slice(0, mostFields);
+  const own = new Set(told.map(([field]) => field));
   const said = new Map<string, string>();
-  for (const [field, value] of Object.entries(rank === undefined ? beat : { rank, ...beat })) {
+  for (const [field, text] of told) {
     const name = Object.hasOwn(lineNames, field) ? (lineNames[field] ?? field) : field;
-    const text = literal(value);
-    if (text === undefined || (name !== field && (said.has(name) || name in beat))) continue;
-    if (said.size < mostFields) said.set(name, text);
+    if (name === field || !(own.has(name) || said.has(name))) said.set(name, text);
   }
   const pairs = [...said].map(([name, text]) => `${JSON.stringify(name)}:${text}`);
   return `heartbeat {${pairs.join(',')}}`;

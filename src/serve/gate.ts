@@ -10,6 +10,8 @@ export interface GateParts {
   readonly connections: Connections;
   /** The largest body that any request may have. */
   readonly maxBodyBytes: number;
+  /** The path that is meant where an address has more before it. */
+  readonly scope?: (url: string) => string | Refusal;
   /** Answers what was let pass. */
   readonly serve: (incoming: IncomingMessage, outgoing: ServerResponse) => void;
   /** @param kind the same trouble again bears the same */
@@ -111,8 +113,16 @@ export class Gate {
       this.parts.guard({ host, origin, authorization, localAddress }) ??
       (this.closing ? shutting : undefined) ??
       misdirected(incoming.url ?? '') ??
-      tooLarge(Number(incoming.headers['content-length'] ?? 0), this.parts.maxBodyBytes)
+      tooLarge(Number(incoming.headers['content-length'] ?? 0), this.parts.maxBodyBytes) ??
+      this.enter(incoming)
     );
+  }
+
+  private enter(incoming: IncomingMessage): Refusal | undefined {
+    const meant = this.parts.scope?.(incoming.url ?? '') ?? incoming.url;
+    if (typeof meant === 'object') return meant;
+    if (meant !== undefined) incoming.url = meant;
+    return undefined;
   }
 
   private take(id: string): Refusal | 'pipelined' | undefined {

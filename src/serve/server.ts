@@ -8,7 +8,7 @@ import { ok, type Result } from '../util/result.js';
 import { bareName, isWildcard, loopbackNames, urlOf } from './address.js';
 import { type ConnectionLimits, Connections } from './connections.js';
 import { Gate } from './gate.js';
-import { createGuard } from './guard.js';
+import { createGuard, type Refusal } from './guard.js';
 import { listen } from './listen.js';
 import { patientResponse } from './patient-response.js';
 import { seldom } from './seldom.js';
@@ -21,6 +21,8 @@ export interface ServerOptions {
    */
   readonly fetch: (request: Request, connection: { destroy(): unknown }) => Response | Promise<Response>;
   readonly token: string;
+  /** The path that is meant where an address has more before it, or why it is not answered. */
+  readonly scope?: (url: string) => string | Refusal;
   /** A name or address of this machine. */
   readonly host: string;
   /** 0: any that is free. */
@@ -78,6 +80,7 @@ export async function startServer(options: ServerOptions): Promise<Result<Runnin
   const gate = new Gate({
     guard: createGuard({ token: options.token, scheme, names }),
     connections: new Connections(options.connections),
+    ...(options.scope && { scope: options.scope }),
     maxBodyBytes: options.maxBodyBytes,
     serve: (incoming, outgoing) => void listener(incoming, outgoing),
     trouble,

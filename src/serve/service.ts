@@ -21,8 +21,12 @@ export interface ServiceOptions extends WorkerLimits {
   readonly dir: string;
   /** 127.0.0.1 unless given. */
   readonly host?: string;
-  /** 0: any that is free. Not given: that of the service's last life, 8471, or any that is free. */
+  /** 0: any that is free. Not given: that of the service's last life, `usualPort`, or any that is free. */
   readonly port?: number;
+  /** 8471 unless given. */
+  readonly usualPort?: number;
+  /** The path that is meant where the workers' address has more before it, or why they are not answered. */
+  readonly scope?: ServerOptions['scope'];
   readonly allowHosts?: readonly string[];
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -50,7 +54,6 @@ export interface Service {
   close(): Promise<void>;
 }
 
-const usualPort = 8471;
 const usualCheckpointBytes = 16 * 1024 * 1024;
 /** Of any other body, as the app has it. */
 const jsonBytes = 1024 * 1024;
@@ -198,6 +201,7 @@ async function serve(
     fetch: (request, connection) => app.fetch(request, connection),
     endStreams: () => app.endStreams(),
     token: parts.token,
+    ...(options.scope && { scope: options.scope }),
     host: options.host ?? '127.0.0.1',
     allowHosts: options.allowHosts ?? [],
     ...(parts.tls && { tls: parts.tls }),
@@ -214,7 +218,7 @@ const traceOf = (error: unknown): string =>
 
 /** Workers that live know the port of our last life, so that one is tried first. */
 async function startOnFreePort(
-  { port, notice }: ServiceOptions,
+  { port, usualPort = 8471, notice }: ServiceOptions,
   record: string,
   options: Omit<ServerOptions, 'port'>,
 ): Promise<Result<RunningServer>> {
@@ -225,7 +229,7 @@ async function startOnFreePort(
   const server = await startServer({ ...options, port: first });
   if (server.ok || server.error.code !== 'EADDRINUSE') return server;
   notice(
-    `port ${first} of ${options.host} is taken by another program, so another port is used; name one with --port to have the same each time`,
+    `port ${first} of ${options.host} is taken by another program, so another is used; workers that know it find the new one in ${record}`,
   );
   return startServer({ ...options, port: 0 });
 }

@@ -80,6 +80,34 @@ describe('run --serve: heartbeats by HTTP count like heartbeat lines', { concurr
     assert.equal(ended.code, 0, ended.stderr);
   });
 
+  test('who outlives its attempt is told to stop, and does not speak for the next', async (t) => {
+    const play = await onStage(t, ['--heartbeat-timeout', '2', '--max-retries', '2']);
+    const ghost = play.worker;
+    await register(ghost, 'w0');
+    await beat(ghost, 'w0', { currentBatch: 500 });
+    await ghost.exit(1);
+    const second = await play.stage.next();
+    await register(second, 'w0');
+    await beat(second, 'w0', { currentBatch: 1 });
+    // the second hangs from here on, while the first's worker on another machine beats on
+    for (const path of ['/v1/workers/w0/heartbeat', '/v1/workers/w0/checkpoints']) {
+      assert.equal((await call(ghost, 'POST', path, { currentBatch: 501 })).status, 410);
+    }
+    assert.equal((await call(ghost, 'PUT', '/v1/workers/w0', {})).status, 410);
+    const third = await play.stage.next();
+    await third.exit(0);
+    const { run } = summaryOf(await play.run.done);
+    assert.deepEqual(kindsOf(run), ['unknown', 'hang']);
+    assert.equal(run.failures[1]?.step, 1);
+  });
+
+  test("a token in the user's shell is not the worker's", async (t) => {
+    const play = await onStage(t, [], { TRAINGUARD_TOKEN: 'of-another-server' });
+    assert.equal(play.worker.hello.env['TRAINGUARD_TOKEN'], undefined);
+    await play.worker.exit(0);
+    await play.run.done;
+  });
+
   test('a new attempt begins with no worker, and finds the checkpoints of the last', async (t) => {
     const play = await onStage(t);
     await register(play.worker, 'w0');
@@ -104,10 +132,14 @@ interface Play {
   readonly worker: Puppet;
 }
 
-async function onStage(t: TestContext, flags: readonly string[] = []): Promise<Play> {
+async function onStage(
+  t: TestContext,
+  flags: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Play> {
   const stage = await PuppetStage.create(t);
   const cwd = tempDir(t);
-  const run = guard(t, stage.command, { cwd, flags: ['--name', 'play', '--serve', ...flags] });
+  const run = guard(t, stage.command, { cwd, flags: ['--name', 'play', '--serve', ...flags], env });
   const worker = await stage.next();
   await run.untilStdout(/"type":"launched"/);
   return { stage, cwd, run, worker };

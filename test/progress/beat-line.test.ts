@@ -13,6 +13,8 @@ const rows: readonly [Record<string, unknown>, number | undefined, object][] = [
   [{ currentBatch: 7, loss: 0.25, totalSteps: 100 }, undefined, { step: 7, loss: 0.25, totalSteps: 100 }],
   [{ currentBatch: 7, nested: { a: 1 }, list: [1], none: null, yes: true }, undefined, { step: 7 }],
   [{ currentBatch: 7, 'a"b\n': 'heartbeat step=9' }, undefined, { step: 7 }],
+  [{ currentBatch: 7, step: null }, undefined, { step: 7 }],
+  [{ step: true, currentBatch: 7 }, undefined, { step: 7 }],
   [{ currentBatch: 7, checkpoint: 'out/step_7' }, undefined, { step: 7, checkpoint: 'out/step_7' }],
 ]; // prettier-ignore
 
@@ -30,4 +32,15 @@ test('other numbers are metrics, and only so many are told', () => {
   const [heartbeat] = parseHeartbeats(lineOfBeat({ currentBatch: 1, lr: 0.1, ...many }));
   assert.equal(heartbeat?.metrics['lr'], 0.1);
   assert.ok(lineOfBeat(many).length < 1000);
+});
+
+test('what the training is judged by is told, however late it comes', () => {
+  const many = Object.fromEntries(Array.from({ length: 45 }, (_, n) => [`lr/group_${n}`, n]));
+  const late = { ...many, loss: 'NaN', phase: 'eval', epoch: 3, currentBatch: 31 };
+  const [heartbeat] = parseHeartbeats(lineOfBeat(late, 2));
+  const { step, loss, phase, epoch, rank } = heartbeat ?? {};
+  assert.deepEqual(
+    { step, loss, phase, epoch, rank },
+    { step: 31, loss: NaN, phase: 'eval', epoch: 3, rank: 2 },
+  );
 });
