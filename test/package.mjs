@@ -36,6 +36,7 @@ const wanted = [
   /^dist\/bin\/.+\.js$/,
   /^dist\/src\/.+\.(js|d\.ts)$/,
   /^src\/client\/trainguard_client\.py$/,
+  /^docs\/[\w-]+\.md$/,
 ];
 // what index needs, whether at once or later
 const seen = new Set();

@@ -14,8 +14,10 @@
 Made by `trainguard client python`. Nothing here is ever unpickled: states are JSON.
 """
 
+import atexit
 import base64
 import collections
+import collections.abc
 import contextlib
 import dataclasses
 import hashlib
@@ -29,13 +31,14 @@ import random
 import re
 import socket
 import ssl
+import tempfile
 import threading
 import time
 import traceback
 import urllib.parse
 import uuid
 import weakref
-from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple, TypeVar, Union
 
 __all__ = [
     "RecoveryContext",
@@ -53,8 +56,16 @@ _log = logging.getLogger("trainguard")
 _random = random.Random(os.urandom(16))
 _WORKER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:@-]{0,127}")
 _FILE_NAME = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-(\d+)\.([0-9a-f]{64})\.json")
-_BEATS_A_REQUEST = 1000  # the server takes no more
-_TRACEBACK_CHARS = 64 * 1024
+_BEATS_A_REQUEST = 1000  # the server takes no more, ...
+_BEAT_BYTES_A_REQUEST = 900 * 1024  # ... and no more than 1 MiB
+_BEAT_TEXT_CHARS = 1024
+_BEAT_FIELDS_FIRST = ("step", "loss")  # the server keeps the first so many
+_LARGEST = 2**53 - 1  # that JSON carries unharmed everywhere
+_MESSAGE_CHARS, _TRACEBACK_CHARS = 10 * 1024, 32 * 1024
+_HISTORY = 1000  # failures that the server takes
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 24 * 86400  # seconds
+_IN_CHECKPOINTS = ("numeric", "convergence", "checkpoint")  # failures that a checkpoint may bring back
 _KINDS = (
     "checkpoint code command config convergence exception gpu gpu-memory hang host-memory "
     "killed network not-resumed numeric preempted stopped storage unknown"
@@ -70,11 +81,17 @@ class ServerUnavailable(RecoveryError, ConnectionError):
 
 
 class RequestRefused(RecoveryError):
-    """The server said no, and will again. `status` is HTTP's (401 the token, 404 no such worker, 413 too large)."""
+    """The server said no, and will again. `status` is HTTP's (401 the token, 404 no such worker, 409 no checkpoint is
+    whole, 410 the attempt is over, 413 too large)."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Any = None) -> None:
         super().__init__(message)
         self.status = status
+        self._headers = headers or {}
+
+
+class _WrongAddress(ServerUnavailable):
+    """What answers is not what TRAINGUARD_URL says, or not to be trusted: waiting does not help."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +155,7 @@ class RecoveryManager:
         self._beating: Optional[threading.Thread] = None
         self._sending: Optional[threading.Thread] = None
         self._failures, self._not_before = 0, 0.0  # in a row; when to try again
+        self._over: Optional[str] = None  # what the server said when our attempt was over
         _managers.add(self)
 
     def __getstate__(self) -> Any:
@@ -148,12 +166,22 @@ class RecoveryManager:
     def start_monitoring(self) -> None:
         """Has the server watch for silent workers, and begins to beat for those registered here, in a thread.
 
-        Raises RequestRefused if the token is wrong; a server that is away is told when it is back.
+        Raises RequestRefused if the token is wrong, ServerUnavailable if the scheme or the certificate is; a server
+        that is away is told when it is back.
         """
         self._monitoring = True
         self._monitoring_told = False
+        unwritable = self._spool.trouble()
+        if unwritable is not None:
+            _log.warning(
+                "trainguard: checkpoint_dir %s cannot be written (%s): in an outage no checkpoint can be kept there",
+                self._spool.directory,
+                unwritable,
+            )
         try:
             self._tell_monitoring()
+        except _WrongAddress:
+            raise
         except ServerUnavailable as error:
             self._away(error)
         self._ensure_thread()
@@ -178,8 +206,9 @@ class RecoveryManager:
     def register_worker(self, worker_id: str, initial_state: Optional[Dict[str, Any]] = None) -> WorkerState:
         """Names a worker of this process; again after it came back. Only `current_batch` of the state counts.
 
-        Raises ValueError for an id that is none, RequestRefused if the token is wrong. If the server is away the answer
-        is what is known here, and the worker is registered when the server is back.
+        Raises ValueError for an id that is none, RequestRefused if the token is wrong (410: the attempt that this
+        process belongs to is over), ServerUnavailable if the scheme or the certificate is. If the server is away the
+        answer is what is known here, and the worker is registered when the server is back.
         """
         worker = self._worker(worker_id)
         with self._lock:
@@ -189,6 +218,8 @@ class RecoveryManager:
         state = None
         try:
             state = self._register(worker)
+        except _WrongAddress:
+            raise
         except ServerUnavailable as error:
             self._away(error)
         self._ensure_thread()
@@ -212,19 +243,20 @@ class RecoveryManager:
         except ServerUnavailable as error:
             _log.warning("trainguard: %s has finished, and will be taken for failed: %s", worker_id, error)
         except RequestRefused as error:
-            if error.status != 404:
+            if error.status not in (404, 410):
                 raise
         return False
 
     def heartbeat(self, worker_id: str, state: Optional[Dict[str, Any]] = None) -> bool:
         """The worker got on. Cheap: call it every step. Answers whether to go on, as the server said last.
 
-        False: it failed more often than it may, nobody registered it, or monitoring was stopped. `state` may hold
+        False: it failed more often than it may, nobody registered it, monitoring was stopped, or `trainguard run` has
+        begun another attempt, which this process is no part of. `state` may hold
         current_batch, step, loss and other plain values; {"phase": "eval"} says that the batch stands still on purpose,
         until the next call without it. A call that names the batch of the last one is no progress. While the server is
         away it answers as before (True at first).
         """
-        if self._monitoring is False:
+        if self._monitoring is False or self._over is not None:
             return False
         worker = self._worker(worker_id)
         with self._lock:
@@ -290,7 +322,7 @@ class RecoveryManager:
 
         A server that is away is tried for `retry_for` seconds, but only at the first save of an outage. Raises
         ValueError or TypeError for what JSON cannot hold (NaN, Infinity, an array) and says where in the state it is;
-        RequestRefused if it is larger than the server takes; OSError if it could be kept nowhere.
+        RequestRefused if it is larger than the server takes; RecoveryError if it could be kept nowhere.
         """
         data = _to_json(state)
         worker = self._worker(worker_id)
@@ -299,10 +331,16 @@ class RecoveryManager:
             try:
                 return self._send_checkpoint(worker, data, patience)
             except (ServerUnavailable, RequestRefused) as error:
-                # a state is not lost for a token that was changed
-                if isinstance(error, RequestRefused) and error.status not in (401, 403):
+                # a state is not lost for a token that was changed, or a proxy that knows no way
+                if isinstance(error, RequestRefused) and error.status not in (401, 403, 404):
                     raise
-                path = self._spool.write(worker_id, data, worker.newest)
+                try:
+                    path = self._spool.write(worker_id, data, worker.newest)
+                except OSError as unwritable:
+                    raise RecoveryError(
+                        "the checkpoint of %s is kept nowhere: %s, and checkpoint_dir cannot take it: %s"
+                        % (worker_id, error, unwritable)
+                    ) from unwritable
                 worker.unsent = True
                 _log.warning("trainguard: kept in %s until the server takes it: %s", path, error)
                 return path
@@ -311,38 +349,53 @@ class RecoveryManager:
         """The newest state that is whole, of the server's and of those kept in checkpoint_dir. None: there is none.
 
         Raises ServerUnavailable if the server is away and nothing is kept here: whether there is one is not known then,
-        and to train from the beginning would be a guess.
+        and to train from the beginning would be a guess. RecoveryError if there are some, and none is whole (of the
+        server's: RequestRefused, 409).
         """
         found = self._load(worker_id)
         return None if found is None else found[0]
 
-    def _load(self, worker_id: str) -> Optional[Tuple[Any, str]]:
+    def _load(self, worker_id: str, before: Optional[str] = None) -> Optional[Tuple[Any, str]]:
+        """State and path. @param before a name: only what is older counts"""
         worker = self._worker(worker_id)
-        local = self._spool.read_newest(worker_id)
+        local = self._spool.read_newest(worker_id, before)
         try:
             with self._long("startup", worker_id):
-                remote = self._fetch(worker_id, self._retry_for)
-        except ServerUnavailable as error:
-            if local is None:
+                remote = self._fetch(worker_id, self._retry_for, before)
+        except (ServerUnavailable, RequestRefused) as error:
+            if local is None and isinstance(error, ServerUnavailable):
+                raise type(error)(
+                    "%s; whether %s has a checkpoint is not known, and to begin anew would be a guess: start again "
+                    "when the server is back, or wait longer with RecoveryManager(retry_for=...)" % (error, worker_id)
+                ) from None
+            if local is None or (isinstance(error, RequestRefused) and error.status != 409):
                 raise
             _log.warning("trainguard: %s goes on from %s: %s", worker_id, local[0], error)
             remote = None
-        if remote is not None:
+        if remote is not None and before is None:
             worker.newest = remote[0]
         if local is not None and (remote is None or _order(local[0]) > _order(remote[0])):
             return json.loads(local[1]), local[0]
+        if remote is None and before is None:
+            self._spool.check_some_whole(worker_id)
         return None if remote is None else (json.loads(remote[1]), remote[0])
 
-    def _fetch(self, worker_id: str, patience: float) -> Optional[Tuple[str, bytes]]:
+    def _fetch(self, worker_id: str, patience: float, before: Optional[str] = None) -> Optional[Tuple[str, bytes]]:
         """The name and the bytes of the newest one at the server."""
+        path = _path(worker_id, "/checkpoints/latest")
+        if before is not None:
+            path += "?before=" + urllib.parse.quote(os.path.basename(before), safe="")
 
         def fetch() -> Optional[Tuple[str, bytes]]:
             try:
-                answer = self._server.request("GET", _path(worker_id, "/checkpoints/latest"))
+                answer = self._request("GET", path)
             except RequestRefused as error:
-                if error.status == 404:
+                if error.status != 404:
+                    raise
+                if error._headers.get("Trainguard-Checkpoint") == "none":
                     return None
-                raise
+                # a proxy, or another program: who has no checkpoint is told so by the server itself
+                raise ServerUnavailable("%s (is the URL right?)" % error) from None
             digest = answer.headers.get("Content-Digest")
             if digest is not None and digest != _content_digest(answer.body):
                 raise ServerUnavailable("the checkpoint of %s was damaged on its way" % worker_id)
@@ -350,10 +403,16 @@ class RecoveryManager:
 
         return _patiently(fetch, patience)
 
+    def _newest(self, worker_id: str) -> Optional[str]:
+        """Name of its newest checkpoint that this process knows of, or the server does; no body is read for it."""
+        state = self.get_worker(worker_id)
+        names = [self._worker(worker_id).newest, self._spool.newest(worker_id), state and state.last_checkpoint]
+        return max((os.path.basename(name) for name in names if name), key=_order, default=None)
+
     def _send_checkpoint(self, worker: "_Worker", data: bytes, patience: float) -> str:
         headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Digest": _content_digest(data)}
         path = _path(worker.worker_id, "/checkpoints")
-        saved = _patiently(lambda: self._server.request("POST", path, data, headers), patience).json()
+        saved = _patiently(lambda: self._request("POST", path, data, headers), patience).json()
         worker.newest = os.path.basename(saved["path"])
         worker.unsent = False
         self._spool.put_aside(worker.worker_id)
@@ -386,7 +445,7 @@ class RecoveryManager:
     def _beat(self, stop: threading.Event) -> None:
         tick = self._interval / 5
         # not in step with the other processes that were started in this moment
-        while not stop.wait(tick * _random.uniform(0.8, 1)):
+        while not stop.wait(tick * _random.uniform(0.8, 1)) and self._over is None:
             try:
                 with self._lock:
                     workers = list(self._workers.values())
@@ -413,32 +472,53 @@ class RecoveryManager:
         if not self._monitoring_told:
             self._tell_monitoring()
         self._register_again([worker for worker in workers if worker.ours and not worker.known])
-        for start in range(0, len(workers), _BEATS_A_REQUEST):
-            some = workers[start : start + _BEATS_A_REQUEST]
-            with self._lock:
-                said = [(worker, worker.moved, worker.beat()) for worker in some if worker.news()]
-            if not said:
-                continue
-            body = {"heartbeats": [beat for _, _, beat in said]}
-            answers = self._ask("POST", "/v1/heartbeats", body)["answers"]
-            with self._lock:
-                for (worker, moved, _), answer in zip(said, answers):
-                    worker.sent_at, worker.told = time.monotonic(), moved
-                    worker.known = answer["status"] is not None
-                    if worker.known or not worker.ours:
-                        worker.go_on = bool(answer["shouldContinue"])
-            forgotten = [worker for worker, _, _ in said if worker.ours and not worker.known]
+        with self._lock:
+            said = [_Said(worker, worker.moved, worker.as_json()) for worker in workers if worker.news()]
+        for some in _in_requests(said):
+            forgotten = [worker for worker in self._say(some) if worker.ours and not worker.known]
             if forgotten:  # the server lost what it knew
                 self._tell_monitoring()
                 self._register_again(forgotten)
         self._reached()
+
+    def _say(self, said: List["_Said"]) -> List["_Worker"]:
+        """One that is refused is found, and says the least from now on: no other worker suffers for it."""
+        body = b'{"heartbeats":[' + b",".join(beat for _, _, beat in said) + b"]}"
+        try:
+            answers = self._ask("POST", "/v1/heartbeats", body)["answers"]
+        except RequestRefused as error:
+            if error.status not in (400, 413):
+                raise
+            if len(said) > 1:
+                half = len(said) // 2
+                return self._say(said[:half]) + self._say(said[half:])
+            worker = said[0].worker
+            if worker.plain:
+                _log.error("trainguard: a heartbeat of %s is refused: %s", worker.worker_id, error)
+                with self._lock:
+                    worker.sent_at, worker.told = time.monotonic(), said[0].moved
+                return []
+            worker.plain = True
+            _log.warning(
+                "trainguard: heartbeats of %s bear its batch and phase alone from now on: %s", worker.worker_id, error
+            )
+            with self._lock:
+                again = _Said(worker, said[0].moved, worker.as_json())
+            return self._say([again])
+        with self._lock:
+            for (worker, moved, _), answer in zip(said, answers):
+                worker.sent_at, worker.told = time.monotonic(), moved
+                worker.known = answer["status"] is not None
+                if worker.known or not worker.ours:
+                    worker.go_on = bool(answer["shouldContinue"])
+        return [worker for worker, _, _ in said]
 
     def _register_again(self, workers: List["_Worker"]) -> None:
         for worker in workers:
             try:
                 self._register(worker)
             except RequestRefused as error:
-                if error.status in (401, 403):
+                if error.status in (401, 403, 404, 410):
                     raise
                 worker.ours = False  # the others are not to suffer for it
                 _log.error("trainguard: %s is not registered: %s", worker.worker_id, error)
@@ -447,17 +527,15 @@ class RecoveryManager:
         with worker.registering:
             if not worker.ours:
                 return None
-            with self._lock:
-                said = worker.beat()
-            del said["workerId"]
             body = {
-                "initialState": said,
+                "initialState": {} if worker.batch is None else {"currentBatch": worker.batch},
                 "heartbeatInterval": self._interval,
                 "heartbeatTimeout": self._timeout,
                 "maxFailures": self._max_failures,
             }
             state = _worker_state(self._ask("PUT", _path(worker.worker_id), body))
             worker.known = True
+            worker.go_on = state.status != "failed"  # beyond max_failures it stays so
         if state.last_checkpoint is not None:
             worker.newest = os.path.basename(state.last_checkpoint)
         self._reached()
@@ -470,8 +548,11 @@ class RecoveryManager:
 
     def _away(self, error: RecoveryError) -> None:
         """Tries again soon, then ever more seldom; an interval at most, so that a server that is back misses nobody."""
+        if self._over is not None:
+            return
         if self._failures == 0:
-            _log.warning("trainguard: %s; the training goes on, and heartbeats as soon as it can be reached", error)
+            until = "it takes them" if isinstance(error, RequestRefused) else "it can be reached"
+            _log.warning("trainguard: %s; the training goes on, and heartbeats as soon as %s", error, until)
         self._failures += 1
         longest = min(self._interval, 0.2 * 2 ** min(self._failures, 20))
         self._not_before = time.monotonic() + longest * _random.uniform(0.5, 1)
@@ -484,14 +565,27 @@ class RecoveryManager:
     # -- the rest
 
     def _ask(
-        self, method: str, path: str, body: Optional[Dict[str, Any]] = None, patience: Optional[float] = None
+        self, method: str, path: str, body: Union[Dict[str, Any], bytes, None] = None, patience: Optional[float] = None
     ) -> Any:
         """Without patience it is tried once, for an interval at most."""
         # the same for each try: what was done already is not done twice
         headers = {} if method == "GET" or path == "/v1/heartbeats" else {"Idempotency-Key": uuid.uuid4().hex}
-        data = None if body is None else json.dumps(body, allow_nan=False).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body, allow_nan=False).encode()
         timeout = self._server.timeout if patience is not None else min(self._server.timeout, max(self._interval, 2))
-        return _patiently(lambda: self._server.request(method, path, data, headers, timeout), patience or 0).json()
+        return _patiently(lambda: self._request(method, path, data, headers, timeout), patience or 0).json()
+
+    def _request(self, *request: Any) -> "_Answer":
+        if self._over is not None:
+            raise RequestRefused(410, self._over)
+        try:
+            return self._server.request(*request)
+        except RequestRefused as error:
+            if error.status == 410 and self._over is None:
+                self._over = str(error)
+                for worker in list(self._workers.values()):
+                    worker.go_on = False
+                _log.error("trainguard: the workers of this process are told to stop: %s", error)
+            raise
 
     def _worker(self, worker_id: str) -> "_Worker":
         with self._lock:
@@ -519,6 +613,17 @@ class RecoveryManager:
         self._workers = {}
         self._server.close()
 
+    def _last_report(self, until: float) -> None:
+        """As the process ends: what the last interval brought. For a server that answers; to a second or so."""
+        if self._monitoring is False or self._over is not None or self._failures > 0:
+            return
+        self._stop.set()
+        self._server.timeout = min(self._server.timeout, max(0.1, until - time.monotonic()))
+        workers = [worker for worker in list(self._workers.values()) if worker.known and worker.moved != worker.told]
+        for some in _in_requests([_Said(worker, worker.moved, worker.as_json()) for worker in workers]):
+            if time.monotonic() < until:
+                self._say(some)
+
 
 class _Worker:
     """What this process knows of a worker; the manager's lock guards what heartbeats change."""
@@ -535,6 +640,7 @@ class _Worker:
         self.ours = False  # registered by this process
         self.known = False  # registered, as far as the server said
         self.go_on = True
+        self.plain = False  # the server refused what it said besides
         self.registering = threading.RLock()
         self.saving = threading.RLock()
         self.newest: Optional[str] = None  # name of the newest checkpoint that the server told of
@@ -543,21 +649,26 @@ class _Worker:
 
     def take(self, state: Optional[Dict[str, Any]]) -> None:
         state = {} if state is None else state
+        if not isinstance(state, collections.abc.Mapping):
+            raise TypeError('the state of a worker is a dict such as {"current_batch": 7}, not %.60r' % (state,))
         batch = state.get("current_batch", state.get("currentBatch"))
         if batch is not None:
             batch = _whole("current_batch", batch)
         fields: Dict[str, Any] = {}
-        for name, value in state.items():
-            if name in ("current_batch", "currentBatch", "phase", "workerId"):
+        for name in (*(name for name in _BEAT_FIELDS_FIRST if name in state), *state):
+            value = state[name]
+            if name in ("current_batch", "currentBatch", "phase", "workerId") or not isinstance(name, str):
                 continue
             if isinstance(value, float) and not math.isfinite(value):
                 fields[name] = str(value)  # a loss of NaN is to be seen, and JSON has no other way to say it
-            elif isinstance(value, (str, int, float)):
+            elif isinstance(value, str):
+                fields[name] = value[:_BEAT_TEXT_CHARS]
+            elif isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST):
                 fields[name] = value
         phase = state.get("phase")
         self.phases.pop(None, None)
         if phase is not None and phase != "train":
-            self.phases[None] = str(phase), time.monotonic() + 3600
+            self.phases[None] = str(phase)[:100], time.monotonic() + 3600
         # what names no batch is progress by the caller's word
         if batch is None or batch != self.batch or fields.get("step") != self.fields.get("step"):
             self.moved += 1
@@ -575,14 +686,27 @@ class _Worker:
         """Whether there is something to say, and the last word is so many seconds old."""
         return (self.ours and not self.known) or (self.news() and time.monotonic() - self.sent_at >= age)
 
+    def as_json(self) -> bytes:
+        return json.dumps(self.beat(), allow_nan=False, separators=(",", ":")).encode()
+
     def beat(self) -> Dict[str, Any]:
-        beat = dict(self.fields, workerId=self.worker_id)
+        beat: Dict[str, Any] = {"workerId": self.worker_id}
         if self.batch is not None:
             beat["currentBatch"] = self.batch
         phase = self.phase()
         if phase is not None:
             beat["phase"] = phase
+        if not self.plain:
+            beat.update(self.fields)
         return beat
+
+
+class _Said(NamedTuple):
+    """A heartbeat on its way."""
+
+    worker: _Worker
+    moved: int
+    beat: bytes
 
 
 class _Spool:
@@ -624,19 +748,41 @@ class _Spool:
         names = self._names(worker_id)
         return os.path.join(self._folder(worker_id), names[-1]) if names else None
 
-    def read_newest(self, worker_id: str) -> Optional[Tuple[str, bytes]]:
+    def read_newest(self, worker_id: str, before: Optional[str] = None) -> Optional[Tuple[str, bytes]]:
         """Path and bytes of the newest that is what its name says; damaged ones are passed over and left where they
-        are."""
+        are. @param before a name: only what is older counts"""
         for name in reversed(self._names(worker_id)):
+            if before is not None and _order(name) >= _order(before):
+                continue
             path = os.path.join(self._folder(worker_id), name)
             try:
                 with open(path, "rb") as file:
                     data = file.read()
             except FileNotFoundError:  # put aside in this moment
                 continue
-            if hashlib.sha256(data).hexdigest() == name.split(".")[-2]:
+            if _is_whole(name, data):
                 return path, data
             _log.warning("trainguard: %s is damaged and passed over", path)
+        return None
+
+    def check_some_whole(self, worker_id: str) -> None:
+        """For where `read_newest` found none. Raises RecoveryError if there are some all the same."""
+        names = self._names(worker_id)
+        if names:
+            raise RecoveryError(
+                "all %d checkpoints of %s in %s are damaged (the newest is %s); move them away to begin anew"
+                % (len(names), worker_id, self._folder(worker_id), names[-1])
+            )
+
+    def trouble(self) -> Optional[OSError]:
+        """What keeps checkpoints from being written here; nothing is left behind by asking."""
+        folder = self.directory
+        while not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        try:
+            os.rmdir(tempfile.mkdtemp(prefix=".trainguard-", dir=folder))
+        except OSError as error:
+            return error
         return None
 
     def put_aside(self, worker_id: str) -> None:
@@ -647,12 +793,16 @@ class _Spool:
             os.makedirs(sent, mode=0o700, exist_ok=True)
             for name in names:
                 os.replace(os.path.join(self._folder(worker_id), name), os.path.join(sent, name))
-            self._prune(sent, sorted(os.listdir(sent)))
+            self._prune(sent, sorted((name for name in os.listdir(sent) if _FILE_NAME.fullmatch(name)), key=_order))
 
     def _prune(self, folder: str, names: List[str]) -> None:
         for name in names[: -self.keep]:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, name))
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    whole = _is_whole(name, file.read())
+                if whole:  # a damaged one is for whoever looks into it
+                    os.unlink(path)
 
     def _names(self, worker_id: str) -> List[str]:
         try:
@@ -677,35 +827,49 @@ class _Answer(NamedTuple):
         try:
             return json.loads(self.body) if self.body else None
         except ValueError:
-            raise RecoveryError("what answers at TRAINGUARD_URL is no `trainguard serve`") from None
+            raise RecoveryError("what answers there is no `trainguard serve`: is the URL right?") from None
 
 
 class _Server:
     """Requests over connections that are kept; as many as there are threads that ask at once."""
 
     def __init__(self, url: Optional[str], token: Optional[str], ca: Optional[str], timeout: float) -> None:
-        self.url = (url or os.environ.get("TRAINGUARD_URL") or "").rstrip("/")
+        self._url = (url or os.environ.get("TRAINGUARD_URL") or "").rstrip("/")
         self.timeout = timeout
         self._token = (token or os.environ.get("TRAINGUARD_TOKEN") or "").strip()
         self._token_file = None if self._token else os.environ.get("TRAINGUARD_TOKEN_FILE")
-        if not self.url or not (self._token or self._token_file):
-            missing = "TRAINGUARD_TOKEN_FILE (or TRAINGUARD_TOKEN)" if self.url else "TRAINGUARD_URL"
+        if self._token_file:  # a training may change its folder
+            self._token_file = os.path.abspath(self._token_file)
+        if not self._url or not (self._token or self._token_file):
+            missing = "TRAINGUARD_TOKEN_FILE (or TRAINGUARD_TOKEN)" if self._url else "TRAINGUARD_URL"
             raise RecoveryError("set %s to what `trainguard serve` printed, or pass url= and token=" % missing)
-        address = urllib.parse.urlsplit(self.url)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise RecoveryError("TRAINGUARD_URL is to be http://HOST:PORT or https://HOST:PORT, not %s" % self.url)
-        self._host, self._port, self._path = address.hostname, address.port, address.path
+        address = urllib.parse.urlsplit(self._url)
+        try:
+            port = address.port or {"http": 80, "https": 443}[address.scheme]
+        except (ValueError, KeyError):
+            port = None
+        if port is None or not address.hostname:
+            source = "url" if url else "TRAINGUARD_URL"
+            raise RecoveryError("%s is to be http://HOST:PORT or https://HOST:PORT, not %s" % (source, self._url))
+        self._scheme, self._host, self._path = address.scheme, address.hostname, address.path
+        self._port = self._first_port = port
         self._tls: Optional[ssl.SSLContext] = None
         ca = ca or os.environ.get("TRAINGUARD_CA") or None
         if address.scheme == "https":
             try:
                 self._tls = ssl.create_default_context(cafile=ca)
             except (OSError, ssl.SSLError) as error:
-                raise RecoveryError("TRAINGUARD_CA: %s cannot be read: %s" % (ca, error)) from None
+                source = "ca" if ca is not None and ca != os.environ.get("TRAINGUARD_CA") else "TRAINGUARD_CA"
+                raise RecoveryError("%s: %s cannot be read: %s" % (source, ca, error)) from None
         if self._token_file:
             self._read_token()
         self._idle: Deque[http.client.HTTPConnection] = collections.deque()
         weakref.finalize(self, _close_all, self._idle)
+
+    @property
+    def url(self) -> str:
+        host = "[%s]" % self._host if ":" in self._host else self._host
+        return "%s://%s:%d%s" % (self._scheme, host, self._port, self._path)
 
     def request(
         self,
@@ -717,17 +881,41 @@ class _Server:
     ) -> _Answer:
         """Raises ServerUnavailable and RequestRefused, nothing else."""
         timeout = timeout or self.timeout
-        status, answer = self._exchange(method, path, body, headers or {}, timeout)
-        if status == 401 and self._token_file:  # it may have been given a new one
+        try:
+            status, answer = self._exchange(method, path, body, headers or {}, timeout)
+        except ServerUnavailable:
+            if not self._look_again():
+                raise
+            status, answer = self._exchange(method, path, body, headers or {}, timeout)
+        if status == 401 and self._token_file:  # it may have been given a new one, or another answers at its port
             with contextlib.suppress(RecoveryError):
                 self._read_token()
+            self._look_again()
             status, answer = self._exchange(method, path, body, headers or {}, timeout)
         if 200 <= status < 300:
             return answer
         said = "%s %s answered %d: %s" % (method, self.url + path, status, _detail(answer.body))
         if status in (408, 429) or status >= 500:
             raise ServerUnavailable(said)
-        raise RequestRefused(status, said)
+        raise RequestRefused(status, said, answer.headers)
+
+    def _look_again(self) -> bool:
+        """A server that was started anew may have another port, which it tells beside its token; whatever that says,
+        the token goes to the same host as ever. False: there is no other port to try."""
+        port = self._first_port
+        if self._token_file:
+            try:
+                with open(os.path.join(os.path.dirname(self._token_file), "server.json"), encoding="utf-8") as file:
+                    port = int(json.load(file)["port"])
+            except (OSError, ValueError, KeyError, TypeError):
+                pass  # it is not there, or being written
+        if port == self._port:
+            port = self._first_port
+        if port == self._port:
+            return False
+        self._port = port
+        _close_all(self._idle)
+        return True
 
     def _exchange(
         self, method: str, path: str, body: Optional[bytes], headers: Dict[str, str], timeout: float
@@ -744,17 +932,24 @@ class _Server:
                 connection.timeout = timeout
                 if connection.sock is not None:
                     connection.sock.settimeout(timeout)
-                connection.request(method, self._path + path, body, headers)
+                cut_off = False
+                try:
+                    connection.request(method, self._path + path, body, headers)
+                except (BrokenPipeError, ConnectionResetError):
+                    if connection.sock is None:
+                        raise
+                    cut_off = True  # it may have refused what is too large without reading it all
                 response = connection.getresponse()
                 answer = _Answer(response.headers, response.read())
+                if cut_off:
+                    connection.close()
+                    return response.status, answer
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 # a server that was started anew knows nothing of the connections to the old one
                 if kept and not isinstance(error, socket.timeout):
                     continue
-                hint = "; TRAINGUARD_CA names whom to trust" if isinstance(error, ssl.SSLCertVerificationError) else ""
-                why = str(error) or type(error).__name__
-                raise ServerUnavailable("%s cannot be reached (%s%s)" % (self.url, why, hint)) from error
+                raise self._unreachable(error, timeout) from error
             except BaseException:
                 connection.close()
                 raise
@@ -766,10 +961,37 @@ class _Server:
             return http.client.HTTPSConnection(self._host, self._port, context=self._tls)
         return http.client.HTTPConnection(self._host, self._port)
 
+    def _unreachable(self, error: Exception, timeout: float) -> ServerUnavailable:
+        why = str(error) or type(error).__name__
+        hint, wrong = "", False
+        if isinstance(error, ssl.SSLCertVerificationError):
+            hint, wrong = "; TRAINGUARD_CA names whom to trust", True
+        elif isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+            hint, wrong = "; does it speak http, not https?", True
+        elif self._tls is None and not isinstance(error, (socket.timeout, ConnectionRefusedError, socket.gaierror)):
+            if self._speaks_tls(timeout):
+                hint, wrong = "; it speaks https, not http", True
+        said = "%s cannot be reached (%s%s)" % (self.url, why, hint)
+        return _WrongAddress(said) if wrong else ServerUnavailable(said)
+
+    def _speaks_tls(self, timeout: float) -> bool:
+        anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE  # nothing is sent to it
+        try:
+            with socket.create_connection((self._host, self._port), min(timeout, 2)) as plain:
+                anyone.wrap_socket(plain).close()
+        except OSError:
+            return False
+        return True
+
     def _read_token(self) -> None:
         try:
             with open(str(self._token_file), encoding="ascii") as file:
                 self._token = file.read().strip()
+        except FileNotFoundError:
+            raise RecoveryError(
+                "TRAINGUARD_TOKEN_FILE: there is no %s: has `trainguard serve` been started there?" % self._token_file
+            ) from None
         except (OSError, ValueError) as error:
             raise RecoveryError("TRAINGUARD_TOKEN_FILE cannot be read: %s" % error) from None
 
@@ -801,11 +1023,13 @@ class RecoveryContext:
 class RecursiveTrainingRecovery:
     """Tries a failed training again as the server's policy says: it knows the kinds of failure, and what helps.
 
-    config, in snake_case or camelCase:
+    config, in snake_case or camelCase (ValueError for what is wrong with it):
         retry              retry(context) trains again. It failed if it raises or returns False
-        max_retries        times that `retry` is called, at most, for one failure (3)
+        max_retries        times that `retry` is called, at most, without the training getting further (3, up to 1000)
         rollback_enabled   whether the newest checkpoint that verifies may be put into the context (True)
-        backoff            {"initial": 10, "factor": 2, "max": 300, "jitter": 0.25}: seconds before a retry
+        backoff            {"initial": 10, "factor": 2, "max": "5m", "jitter": 0.25}: before a retry; times in seconds,
+                           or as "100ms", "30s", "5m", "2h"
+        wait_for_server    how long a server that is away is asked again before `recover` gives up ("2h")
         strategies         by kind of failure, instead of the policy's: {"gpu-memory": {"retry": True, "rollback": True,
                            "prepare": halve_the_batch}}; prepare(context, decision) is called before `retry`
         manager            the RecoveryManager by which to ask (one of its own unless given)
@@ -813,21 +1037,30 @@ class RecursiveTrainingRecovery:
 
     def __init__(self, config: Optional[Dict[str, Any]] = None) -> None:
         given = {_snake(name): value for name, value in (config or {}).items()}
-        known = ("max_retries", "rollback_enabled", "backoff", "retry", "strategies", "manager")
+        known = ("max_retries", "rollback_enabled", "backoff", "retry", "strategies", "wait_for_server", "manager")
         for name in given:
             if name not in known:
                 raise ValueError("config has no %s; it has %s" % (name, ", ".join(known)))
-        self._max_retries = _whole("max_retries", given.get("max_retries", 3))
-        self._rollback_enabled = bool(given.get("rollback_enabled", True))
-        self._backoff = given.get("backoff")
-        self._retry: Optional[Callable[[Any], Any]] = given.get("retry")
+        self._max_retries = _whole("max_retries", given.get("max_retries", 3), _HISTORY)
+        self._rollback_enabled = _flag("rollback_enabled", given.get("rollback_enabled", True))
+        self._backoff = _checked_backoff(given.get("backoff"))
+        self._wait = _seconds("wait_for_server", given.get("wait_for_server", "2h"))
+        retry = given.get("retry")
+        if retry is None or not callable(retry):
+            raise ValueError("config has no retry: give it the function that trains again")
+        self._retry: Callable[[Any], Any] = retry
         self._strategies: Dict[str, Dict[str, Any]] = given.get("strategies") or {}
+        if not isinstance(self._strategies, dict):
+            raise ValueError("strategies is to be a dict by kind of failure, not %.60r" % (self._strategies,))
         for kind, strategy in self._strategies.items():
             _check_strategy(kind, strategy)
         self._manager: RecoveryManager = given.get("manager") or RecoveryManager()
         self._one_at_a_time = threading.RLock()
         self._retrying = False
         self._history: List[Dict[str, Any]] = []
+        self._furthest: Tuple[Optional[str], Optional[int]] = (None, None)  # checkpoint and step at any failure
+        self._gone_back: Optional[Tuple[str, str, str]] = None  # kind, worker, checkpoint
+        self._in_vain: Set[str] = set()  # checkpoints from which the same failure came again
         self._status: Optional[str] = None
         self._attempts = 0
         self._reasons: List[str] = []
@@ -837,23 +1070,27 @@ class RecursiveTrainingRecovery:
         turn, but KeyboardInterrupt and SystemExit pass.
 
         `context` (RecoveryContext, dict or an object of yours) is handed to each retry, with error, attempt and, after
-        a rollback, last_checkpoint_path and state set; keep its step current. Raises ValueError for a context whose
-        fields are wrong. Called from within a retry it raises `error`, so that retries never multiply.
+        a rollback, last_checkpoint_path and state set; keep its step current. Raises ValueError (from `error`) for a
+        context that is none. Called from within a retry it raises `error`, so that retries never multiply.
         """
         context = {} if context is None else context
-        _check_context(context)
-        if self._retry is None:
-            raise ValueError("config has no retry: give it the function that trains again")
+        try:
+            _check_context(context)
+        except ValueError as wrong:
+            raise wrong from (error if isinstance(error, BaseException) else None)
         with self._one_at_a_time:
             if self._retrying:
                 raise error if isinstance(error, BaseException) else RecoveryError(error)
             self._retrying, self._attempts, self._reasons = True, 0, []
             recovered = False
             try:
-                recovered = self._until_cured(error, context, _get(context, "attempt") or 0)
+                recovered = self._until_cured(error, context, _number(context, "attempt") or 0)
             finally:
                 # of what was cured only its coming back counts; who gave up and is called again begins anew
                 self._history = [dict(one, cured=True) for one in self._history[-50:]] if recovered else []
+                if not recovered:
+                    self._furthest = None, None
+                self._gone_back, self._in_vain = None, set()
                 self._retrying, self._status = False, "success" if recovered else "failed"
             return recovered
 
@@ -861,14 +1098,64 @@ class RecursiveTrainingRecovery:
         """Puts the newest checkpoint that verifies of the context's worker_id, model_id or run_id (the first that has
         one) into it, as last_checkpoint_path and state. False: there is none. Raises ServerUnavailable."""
         _check_context(context)
-        for name in ("worker_id", "model_id", "run_id"):
-            worker_id = _get(context, name)
-            found = self._manager._load(worker_id) if _WORKER_ID.fullmatch(worker_id or "") else None
+        return self._roll_back(context) is not None
+
+    def _roll_back(self, context: Any) -> Optional[str]:
+        """@returns the worker whose checkpoint it was"""
+        for worker_id in _workers_of(context):
+            found = self._manager._load(worker_id)
             if found is not None:
-                _put(context, "state", found[0])
-                _put(context, "last_checkpoint_path", found[1])
-                return True
-        return False
+                _put_checkpoint(context, found)
+                return worker_id
+        return None
+
+    def _go_back(self, kind: str, context: Any, further: bool) -> None:
+        """Where the same failure comes again with nothing newer saved, the checkpoint itself may be the trouble: an
+        older one is taken than the last time, as long as there is one."""
+        if further and self._gone_back is not None and self._gone_back[0] == kind and kind in _IN_CHECKPOINTS:
+            _, worker_id, name = self._gone_back
+            self._in_vain.add(name)
+            older = self._patiently(lambda: self._older(worker_id, name))
+            if older is not None:
+                _put_checkpoint(context, older)
+                self._gone_back = kind, worker_id, os.path.basename(older[1])
+                self._note("%s did not help: back to one before it, %s" % (name, self._gone_back[2]))
+                return
+            self._note("there is no checkpoint before %s" % name)
+        found = self._patiently(lambda: self._roll_back(context))
+        if found is not None:
+            self._gone_back = kind, found, os.path.basename(_get(context, "last_checkpoint_path"))
+            return
+        self._note("there is no checkpoint to go back to")
+        names = ", ".join(_workers_of(context)) or "no worker: the context has no worker_id, model_id or run_id"
+        _log.warning("trainguard: there is no checkpoint to go back to (of %s); retried as it is", names)
+
+    def _older(self, worker_id: str, name: str) -> Optional[Tuple[Any, str]]:
+        found = self._manager._load(worker_id, name)
+        while found is not None and os.path.basename(found[1]) in self._in_vain:
+            found = self._manager._load(worker_id, found[1])
+        return found
+
+    def _note(self, reason: str) -> None:
+        self._reasons.append(reason)
+
+    def _patiently(self, call: Callable[[], _T]) -> _T:
+        """A training is not given up because the server is away."""
+        until, told, pause = time.monotonic() + self._wait, -math.inf, 0.1
+        while True:
+            try:
+                return call()
+            except RequestRefused:
+                raise
+            except RecoveryError as error:
+                now = time.monotonic()
+                if now >= until:
+                    raise
+                if now - told >= 60:
+                    _log.warning("trainguard: asked again for up to %.0f s: %s", until - now, error)
+                    told = now
+            time.sleep(min(until - now, pause * _random.uniform(0.5, 1)))
+            pause = min(2 * pause, 5)
 
     def get_recovery_status(self) -> Dict[str, Any]:
         """Of the newest `recover`: last_recovery_status ("success", "failed"; None before the first), attempts,
@@ -879,13 +1166,15 @@ class RecursiveTrainingRecovery:
         while True:
             _put(context, "error", error)
             try:
-                decision = self._decide(error, _get(context, "step"))
+                got_further = self._patiently(lambda: self._note_progress(context))
+                decision = self._patiently(lambda: self._decide(error, _number(context, "step")))
+                self._remember(decision, _number(context, "step"))
                 if not decision["retry"]:
-                    self._reasons.append("%s; gave up: %s" % (decision["reason"], decision["why"]))
+                    self._note("%s; gave up: %s" % (decision["reason"], decision["why"]))
                     return False
-                self._reasons.append("%s; %s" % (decision["reason"], decision["why"]))
-                if decision["rollback"] and not self.rollback_to_safe_state(context):
-                    self._reasons.append("there is no checkpoint to go back to")
+                self._note("%s; %s" % (decision["reason"], decision["why"]))
+                if decision["rollback"]:
+                    self._go_back(decision["kind"], context, not got_further)
             except RecoveryError as trouble:
                 self._reasons.append("gave up: %s" % trouble)
                 return False
@@ -896,16 +1185,34 @@ class RecursiveTrainingRecovery:
                 prepare = self._strategies.get(decision["kind"], {}).get("prepare")
                 if prepare is not None:
                     prepare(context, decision)
-                if self._retry is not None and self._retry(context) is not False:
+                if self._retry(context) is not False:
                     return True
                 error = "the retry returned False"
             except Exception as raised:
                 error = raised
 
+    def _note_progress(self, context: Any) -> bool:
+        """Whether the training got further than at any earlier failure: by its checkpoints, or where it has none by its
+        step. Those failures are cured, then."""
+        names = [name for name in map(self._manager._newest, _workers_of(context)) if name is not None]
+        newest, step = max(names, key=_order, default=None), _number(context, "step")
+        newest_before, step_before = self._furthest
+        if newest is not None:
+            further = newest_before is None or _order(newest) > _order(newest_before)
+        else:
+            further = step is not None and step_before is not None and step > step_before
+        if further:
+            self._history = [dict(one, cured=True) for one in self._history]
+        self._furthest = (
+            max((name for name in (newest, newest_before) if name), key=_order, default=None),
+            max((number for number in (step, step_before) if number is not None), default=None),
+        )
+        return further
+
     def _decide(self, error: Union[BaseException, str], step: Optional[int]) -> Dict[str, Any]:
         request: Dict[str, Any] = {
             "error": _error_report(error),
-            "history": self._history,
+            "history": self._history[-_HISTORY:],
             "maxRetries": self._max_retries,
             "rollbackEnabled": self._rollback_enabled,
             "rules": {
@@ -916,13 +1223,78 @@ class RecursiveTrainingRecovery:
         }
         if self._backoff is not None:
             request["backoff"] = self._backoff
+        if step is not None:
+            request["step"] = step
+        try:
+            decision: Dict[str, Any] = self._manager._ask(
+                "POST", "/v1/recovery/decision", request, self._manager._retry_for
+            )
+            return decision
+        except RequestRefused as refused:
+            if refused.status not in (400, 413):
+                raise
+            _log.warning("trainguard: retried by the default backoff, as the server cannot judge: %s", refused)
+            used = sum(1 for one in self._history if not one.get("cured"))
+            retry = used < self._max_retries
+            return {
+                "kind": "unknown",
+                "reason": "what happened is not known",
+                "why": "retry %d of %d" % (used + 1, self._max_retries) if retry else "max_retries are used up",
+                "retry": retry,
+                "rollback": retry and self._rollback_enabled,
+                "delayMs": 1000 * min(300, 10 * 2 ** min(used, 5)),
+            }
+
+    def _remember(self, decision: Dict[str, Any], step: Optional[int]) -> None:
         past = {} if step is None else {"step": step}
-        decision: Dict[str, Any] = self._manager._ask(
-            "POST", "/v1/recovery/decision", dict(request, **past), self._manager._retry_for
-        )
-        past = dict(past, **{name: decision[name] for name in ("kind", "fingerprint") if name in decision})
+        past.update({name: decision[name] for name in ("kind", "fingerprint") if name in decision})
         self._history = self._history + [past]
-        return decision
+
+
+def _put_checkpoint(context: Any, found: Tuple[Any, str]) -> None:
+    _put(context, "state", found[0])
+    _put(context, "last_checkpoint_path", found[1])
+
+
+def _workers_of(context: Any) -> List[str]:
+    names = [_get(context, name) for name in ("worker_id", "model_id", "run_id")]
+    return list(dict.fromkeys(name for name in names if _WORKER_ID.fullmatch(name or "")))
+
+
+def _checked_backoff(backoff: Any) -> Optional[Dict[str, float]]:
+    """In seconds, as the server takes it."""
+    if backoff is None:
+        return None
+    keys = ("initial", "factor", "max", "jitter")
+    if not isinstance(backoff, dict) or not set(backoff) <= set(keys):
+        raise ValueError("backoff is to be a dict of %s, not %.100r" % (", ".join(keys), backoff))
+    checked = {name: _seconds("backoff: " + name, backoff[name]) for name in ("initial", "max") if name in backoff}
+    for name, least, most in (("factor", 1, 1000), ("jitter", 0, 1)):
+        if name in backoff:
+            value = backoff[name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+                raise ValueError("backoff: %s is to be a number from %d to %d, not %.60r" % (name, least, most, value))
+            checked[name] = value
+    return checked
+
+
+def _seconds(name: str, value: Any) -> float:
+    seconds: Any = value
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value)
+        seconds = float(found.group(1)) * _UNITS[found.group(2) or "s"] if found else None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST:
+        raise ValueError(
+            "%s is to be a number of seconds, or a time such as '100ms', '30s' or '5m', up to 24 days, not %.60r"
+            % (name, value)
+        )
+    return seconds
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("%s is to be True or False, not %.60r" % (name, value))
+    return value
 
 
 def _check_strategy(kind: str, strategy: Any) -> None:
@@ -932,19 +1304,35 @@ def _check_strategy(kind: str, strategy: Any) -> None:
         raise ValueError("strategies: %s is to be a dict of retry, rollback and prepare" % kind)
     if ("retry" in strategy) != ("rollback" in strategy):
         raise ValueError("strategies: %s is to say both retry and rollback, or neither" % kind)
+    for name in {"retry", "rollback"} & set(strategy):
+        _flag("strategies: %s: %s" % (kind, name), strategy[name])
+    if not callable(strategy.get("prepare", print)):
+        raise ValueError("strategies: %s: prepare is to be a function, not %.60r" % (kind, strategy["prepare"]))
 
 
 def _check_context(context: Any) -> None:
+    try:
+        if not isinstance(context, dict):
+            _put(context, "error", _get(context, "error"))
+    except (AttributeError, TypeError):
+        raise ValueError(
+            "the context is to be a RecoveryContext, a dict, or an object whose fields can be set, not %.60r"
+            % (context,)
+        ) from None
     for name in ("run_id", "model_id", "worker_id", "last_checkpoint_path"):
         value = _get(context, name)
         if value is not None and not isinstance(value, str):
             raise ValueError("context: %s is to be a text, not %r" % (name, value))
-    for name in ("attempt", "step"):
-        if _get(context, name) is not None:
-            _whole("context: " + name, _get(context, name))
-    epoch = _get(context, "epoch")
-    if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or not epoch >= 0):
-        raise ValueError("context: epoch is to be a number from 0 on, not %r" % (epoch,))
+
+
+def _number(context: Any, name: str) -> Optional[int]:
+    """None, and a line in the log, for what is no number: it is not worth a training."""
+    value = _get(context, name)
+    try:
+        return None if value is None else _whole("context: " + name, value)
+    except ValueError as error:
+        _log.warning("trainguard: %s; let be", error)
+        return None
 
 
 def _get(context: Any, name: str) -> Any:
@@ -970,11 +1358,11 @@ def _snake(name: str) -> str:
 
 def _error_report(error: Union[BaseException, str]) -> Dict[str, str]:
     if not isinstance(error, BaseException):
-        return {"message": str(error)}
+        return {"message": str(error)[:_MESSAGE_CHARS]}
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return {
-        "type": type(error).__name__,
-        "message": str(error)[:_TRACEBACK_CHARS],
+        "type": type(error).__name__[:200],
+        "message": str(error)[:_MESSAGE_CHARS],
         "traceback": "".join(lines)[-_TRACEBACK_CHARS:],
     }
 
@@ -985,11 +1373,28 @@ def _patiently(call: Callable[[], _T], seconds: float) -> _T:
     while True:
         try:
             return call()
+        except _WrongAddress:
+            raise
         except ServerUnavailable:
-            if time.monotonic() + pause > until:
+            left = until - time.monotonic()
+            if left <= 0:
                 raise
-        time.sleep(pause * _random.uniform(0.5, 1))
+        time.sleep(min(left, pause * _random.uniform(0.5, 1)))
         pause = min(2 * pause, 5)
+
+
+def _in_requests(said: List[_Said]) -> Iterator[List[_Said]]:
+    """In lists that the server takes at once."""
+    some: List[_Said] = []
+    size = 0
+    for one in said:
+        if some and (len(some) == _BEATS_A_REQUEST or size + len(one.beat) > _BEAT_BYTES_A_REQUEST):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += len(one.beat) + 1
+    if some:
+        yield some
 
 
 def _to_json(state: Any) -> bytes:
@@ -1062,6 +1467,10 @@ def _order(path: str) -> Tuple[str, int]:
     return (found.group(1), int(found.group(2))) if found else ("", 0)
 
 
+def _is_whole(name: str, data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == name.split(".")[-2]
+
+
 def _stamp(seconds: float) -> str:
     return "%s.%03dZ" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)), int(seconds * 1000) % 1000)
 
@@ -1086,18 +1495,32 @@ def _positive(name: str, value: Any) -> float:
     return value
 
 
-def _whole(name: str, value: Any) -> int:
+def _whole(name: str, value: Any, most: int = _LARGEST) -> int:
     try:
         number = operator.index(value)
     except TypeError:
         number = -1
-    if number < 0 or isinstance(value, bool):
-        raise ValueError("%s is to be a whole number from 0 on, not %r" % (name, value))
+    if isinstance(value, bool) or number < 0:
+        raise ValueError("%s is to be a whole number from 0 on, not %.60r" % (name, value))
+    if number > most:
+        raise ValueError("%s is to be at most %d" % (name, most))
     return number
 
 
 # managers of this process, for what a fork leaves of them in the child
 _managers: "weakref.WeakSet[RecoveryManager]" = weakref.WeakSet()
+
+
+def _last_reports() -> None:
+    until = time.monotonic() + 2
+    for manager in list(_managers):
+        try:
+            manager._last_report(until)
+        except Exception as error:  # nothing of ours is to change how a process ends
+            _log.info("trainguard: the last step was not told: %s", error)
+
+
+atexit.register(_last_reports)
 
 
 def _after_fork() -> None:

@@ -1,11 +1,24 @@
 import type { RecoveryEvent } from '../recovery/types.js';
 import type { Line } from '../report/narrate.js';
-import { plural } from '../util/text.js';
+import { plural, printable } from '../util/text.js';
 
 /** Of one stretch of time so many events are told one by one; the others are summed up at its end. */
 const toldSingly = 5;
 /** Names in such a sum. */
 const named = 3;
+/** Characters of a reason: a worker may give a whole traceback. */
+const longestReason = 200;
+
+/** Who is not told of singly, and how often it happened to them all together. */
+interface Untold {
+  readonly ids: Set<string>;
+  times: number;
+}
+
+const none = (): Record<'failed' | 'recovered', Untold> => ({
+  failed: { ids: new Set(), times: 0 },
+  recovered: { ids: new Set(), times: 0 },
+});
 
 /** How long such a stretch is, ms. */
 export const stretchMs = 5000;
@@ -16,7 +29,7 @@ export const stretchMs = 5000;
  */
 export class WorkerLines {
   private told = 0;
-  private untold: Record<'failed' | 'recovered', string[]> = { failed: [], recovered: [] };
+  private untold = none();
 
   /** @returns what is said at once */
   add(event: RecoveryEvent): readonly Line[] {
@@ -26,8 +39,11 @@ export class WorkerLines {
       this.told++;
       return [line];
     }
-    if (event.type === 'failed' || event.type === 'recovered')
-      this.untold[event.type].push(event.worker.workerId);
+    if (event.type === 'failed' || event.type === 'recovered') {
+      const untold = this.untold[event.type];
+      untold.ids.add(event.worker.workerId);
+      untold.times++;
+    }
     return [];
   }
 
@@ -35,10 +51,10 @@ export class WorkerLines {
   flush(): readonly Line[] {
     const { failed, recovered } = this.untold;
     this.told = 0;
-    this.untold = { failed: [], recovered: [] };
+    this.untold = none();
     return [
-      ...(failed.length > 0 ? [{ tone: 'failure', text: sum(failed, 'failed') } as const] : []),
-      ...(recovered.length > 0 ? [{ tone: 'done', text: sum(recovered, 'came back') } as const] : []),
+      ...(failed.times > 0 ? [{ tone: 'failure', text: sum(failed, 'failed') } as const] : []),
+      ...(recovered.times > 0 ? [{ tone: 'done', text: sum(recovered, 'came back') } as const] : []),
     ];
   }
 }
@@ -50,7 +66,7 @@ function lineOf(event: RecoveryEvent): Line | undefined {
       const { workerId, failureCount, currentBatch } = event.worker;
       // 0 is also where none was named
       const where = currentBatch > 0 ? ` at batch ${currentBatch}` : '';
-      const text = `worker ${workerId} failed${where} (its ${plural(failureCount, 'failure')} so far): ${event.reason}`;
+      const text = `worker ${workerId} failed${where} (its ${plural(failureCount, 'failure')} so far): ${inOneLine(event.reason)}`;
       return { tone: 'failure', text };
     }
     case 'recovered':
@@ -67,8 +83,18 @@ function lineOf(event: RecoveryEvent): Line | undefined {
   }
 }
 
-function sum(ids: readonly string[], what: string): string {
-  const shown = ids.slice(0, named).join(', ');
-  const rest = ids.length > named ? ` and ${plural(ids.length - named, 'other')}` : '';
-  return `${plural(ids.length, 'more worker')} ${what}: ${shown}${rest}`;
+/** What others wrote, as it may go to a terminal. */
+function inOneLine(text: string): string {
+  const cut = text.length > longestReason ? `${text.slice(0, longestReason)}…` : text;
+  return printable(cut.trim());
+}
+
+function sum({ ids, times }: Untold, what: string): string {
+  const shown = [...ids].slice(0, named).join(', ');
+  const rest = ids.size > named ? ` and ${plural(ids.size - named, 'other')}` : '';
+  const said =
+    ids.size === times
+      ? `${plural(times, 'more worker')} ${what}`
+      : `${plural(ids.size, 'worker')} ${what} ${plural(times, 'more time')}`;
+  return `${said}: ${shown}${rest}`;
 }

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import type { GlobalOptions } from '../cli.js';
 import type { Line } from '../report/narrate.js';
+import { refused } from '../runs/problems.js';
+import { mayPass } from '../serve/may-pass.js';
 import { openService, type Service } from '../serve/service.js';
 import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
 import { describeOwner } from '../util/os/lock-owner.js';
@@ -60,6 +62,9 @@ async function serveFrom(dir: string, options: ServeOptions): Promise<number> {
     },
     hangup: () => output.detach(),
   });
+  // what tools send that mean something else by it (a debugger, nodemon) is no reason to end
+  const ignore = (): void => undefined;
+  process.on('SIGUSR2', ignore);
   const notice = (text: string): void => output.say([{ tone: 'warning', text }]);
   try {
     const opened = await openService({ ...serviceOptions(options), dir, notice });
@@ -76,14 +81,20 @@ async function serveFrom(dir: string, options: ServeOptions): Promise<number> {
     await output.finish(1000);
     return exitStatus.done;
   } finally {
+    process.off('SIGUSR2', ignore);
     deafen();
   }
 }
 
 async function lock(dir: string): Promise<Result<Lock>> {
-  await makeDirs(dir, 0o700);
   const request = { kind: 'run', run: 'serve', dir, keepIn: dir } as const;
-  const locked = await acquireLock(request);
+  let locked: Result<Lock>;
+  try {
+    await makeDirs(dir, 0o700);
+    locked = await acquireLock(request);
+  } catch (error) {
+    return mayPass(refused(`use the folder ${dir}`, error));
+  }
   if (locked.ok || locked.error.exit !== exitStatus.busy) return locked;
   const owner = (await probeLock(request))?.owner;
   const who = owner ? ` (${describeOwner(owner)})` : '';

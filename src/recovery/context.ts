@@ -12,7 +12,7 @@ export interface RecoveryContext {
   runId?: string;
   /** The number of the attempt that failed, a whole number from 0; each retry is one more. */
   attempt?: number;
-  /** The step at which it failed, a whole number from 0. */
+  /** The step at which it failed, a whole number from 0; another number counts as unknown, and is told. */
   step?: number;
   /** From 0; need not be whole. */
   epoch?: number;
@@ -29,7 +29,10 @@ const schema = z.looseObject(
   {
     runId: text.optional(),
     attempt: count(0, 1_000_000_000).optional(),
-    step: count(0, Number.MAX_SAFE_INTEGER).optional(),
+    // a number that is no step must not hide what the training died of
+    step: z
+      .custom((value) => typeof value === 'number', { error: 'must be a whole number from 0' })
+      .optional(),
     epoch: between(0, Number.MAX_SAFE_INTEGER).optional(),
     modelId: text.optional(),
     lastCheckpointPath: text.nullable().optional(),
@@ -38,20 +41,33 @@ const schema = z.looseObject(
   { error: 'must be an object' },
 );
 
+/** The context's step; undefined where it names none that can be one. */
+export const stepOf = ({ step }: RecoveryContext): number | undefined =>
+  Number.isSafeInteger(step) && (step ?? -1) >= 0 ? step : undefined;
+
+/** What is wrong with the context's step, in words; undefined: nothing. */
+export const oddStep = (context: RecoveryContext): string | undefined =>
+  context.step === undefined || stepOf(context) !== undefined
+    ? undefined
+    : `context.step is ${JSON.stringify(String(context.step))}, which is no whole number from 0 on: the step counts as unknown`;
+
 /**
  * Checks a context and hands back the same object.
+ * @param cause what the recovery was asked for
  * @throws TypeError that names the field
  */
-export function checkContext(context: unknown): RecoveryContext {
+export function checkContext(context: unknown, cause?: unknown): RecoveryContext {
+  const because = cause === undefined ? {} : { cause };
   const checked = checkTable(schema, context);
   if ('issue' in checked) {
     const { issue } = checked;
     const dot = issue.path.length === 0 ? ' ' : '.';
-    throw new TypeError(`context${dot}${issueText(context, issue, jsonSchemaOf(schema))}`);
+    throw new TypeError(`context${dot}${issueText(context, issue, jsonSchemaOf(schema))}`, because);
   }
   if (!Object.isExtensible(context))
     throw new TypeError(
       'context must not be frozen: recover writes attempt, error and lastCheckpointPath into it.',
+      because,
     );
   return context as RecoveryContext;
 }

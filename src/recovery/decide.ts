@@ -12,7 +12,7 @@ import { recoveryRules } from './strategies.js';
  * What is to be done about an error: by the same table and the same rules as the command's. Pure: the same request
  * gives the same decision.
  *
- * `maxRetries` bounds the failures in a row; of an exception, a lack of memory or a fault of native code that comes
+ * `maxRetries` bounds the failures since the last `cured` one; of an exception, a lack of memory or a fault of native code that comes
  * back at the same step three times (two for a GPU's memory) it is said that a restart does not cure it. Outages of
  * network and storage use the budget like everything else: who waits for longer sets `maxRetries` and `backoff`.
  */
@@ -28,7 +28,7 @@ export function decideFailure(
   const { kind } = failure;
   const said = request.rules?.[kind];
   const rule: RecoveryRule = { ...recoveryRules[kind], ...said };
-  const verdict = verdictOn(failure, request, said?.retry);
+  const verdict = withinBudget(verdictOn(failure, request, said?.retry), request);
   const why =
     verdict.type === 'retry' && !rule.retry ? 'it was stopped on purpose, and stays stopped' : verdict.words;
   const retry = verdict.type === 'retry' && rule.retry;
@@ -42,19 +42,34 @@ export function decideFailure(
   };
 }
 
-/** The failures since the last success: each was followed by a retry. */
+/** The command counts failures in a row; here it is the retries that were used. */
+function withinBudget(
+  verdict: Verdict,
+  { history, maxRetries }: Pick<DecisionRequest, 'history' | 'maxRetries'>,
+): Verdict {
+  if (verdict.type === 'give-up') return verdict;
+  const used = retriesOf(history);
+  if (used < maxRetries) return { ...verdict, words: `retry ${used + 1} of ${maxRetries}` };
+  const words =
+    maxRetries === 0
+      ? 'no retries were asked for (maxRetries 0)'
+      : `retries used up: ${maxRetries} of ${maxRetries}`;
+  return { type: 'give-up', words };
+}
+
+/** The failures since the last one that the training got past: each was followed by a retry. */
 const retriesOf = (history: readonly PastFailure[]): number =>
   history.length - 1 - history.findLastIndex(({ cured }) => cured === true);
 
 /** @param told what the user says of the kind, if anything */
 function verdictOn(
   { kind, fingerprint, reason }: RecoveryFailure,
-  { step, history, maxRetries, rollbackEnabled }: Omit<DecisionRequest, 'error'>,
+  { step, history, rollbackEnabled }: Omit<DecisionRequest, 'error'>,
   told: boolean | undefined,
 ): Verdict {
   const policy: Policy = {
     ...resolvePolicy({}),
-    ...{ maxRetries, rollbackEnabled },
+    ...{ maxRetries: Infinity, rollbackEnabled },
     // nothing is free here: who called waits for an answer
     outageWindowMs: -1,
   };
@@ -67,13 +82,10 @@ function verdictOn(
     reason,
     ...(told !== undefined && { ruled: told ? 'retry' : 'fail' }),
   };
-  const ledger: Ledger = {
-    ...[...history.map(recordOf), record].reduce(
-      (before, one) => noteFailure(before, one, start),
-      newLedger(),
-    ),
-    retriesUsed: retriesOf(history),
-  };
+  const ledger = [...history.map(recordOf), record].reduce<Ledger>(
+    (before, one) => noteFailure(before, one, start),
+    newLedger(),
+  );
   return judge(policy, ledger, record, start);
 }
 

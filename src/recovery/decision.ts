@@ -29,7 +29,10 @@ export interface PastFailure {
   readonly kind: RecoveryKind;
   readonly fingerprint?: string;
   readonly step?: number;
-  /** A retry after it succeeded: only whether the same comes back at the same step counts any more. */
+  /**
+   * The training got further after it: it and those before it use no retries any more. Only whether the same comes back
+   * at the same step still counts.
+   */
   readonly cured?: boolean;
 }
 
@@ -57,8 +60,9 @@ export interface DecisionRequest {
   readonly error: ErrorReport;
   /** The step at which it failed, if known. */
   readonly step?: number;
-  /** Failures before this one, the oldest first: those since the last success, and `cured` ones before. */
+  /** Failures before this one, the oldest first: those since the training last got further, and `cured` ones before. */
   readonly history: readonly PastFailure[];
+  /** So many are borne between two points at which the training got further. */
   readonly maxRetries: number;
   readonly rollbackEnabled: boolean;
   readonly backoff: {

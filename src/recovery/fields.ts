@@ -14,9 +14,12 @@ const number = (allowed: string, holds: (value: number) => boolean): FieldRule =
   holds,
 });
 
+/** 24 days, as everywhere where a time is set. */
+const longestSeconds = 24 * 86_400;
+
 export const secondsAboveZero = number(
-  'a number of seconds above 0',
-  (value) => value > 0 && Number.isFinite(value),
+  `a number of seconds above 0, up to ${longestSeconds} (24 days)`,
+  (value) => value > 0 && value <= longestSeconds,
 );
 
 export const wholeFrom = (least: number): FieldRule =>

@@ -1,8 +1,9 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, files, syncDir } from '../util/os/durable.js';
+import { errorCode, errorText, files, syncDir } from '../util/os/durable.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 import { ok, type Result } from '../util/result.js';
+import { DamagedCheckpointsError, KnownCheckpoints } from './json-checkpoints-known.js';
 import { type CheckpointName, folderOf, newestFirst, nextName } from './json-checkpoints-names.js';
 import { verify, type Verified } from './json-checkpoints-read.js';
 import {
@@ -41,16 +42,6 @@ export interface OpenCheckpoint {
   close(): Promise<void>;
 }
 
-/** What is known of one worker's folder in this life. */
-interface Known {
-  /** Saves of one worker get their names one after the other. */
-  turn: Promise<unknown>;
-  swept: boolean;
-  /** Of the newest that was saved or verified here. */
-  good: string;
-  readonly damaged: Set<string>;
-}
-
 /**
  * The states that workers save, as JSON files that any program can read:
  * `<dir>/<worker>/20261122T113318.123Z-000042.<SHA-256>.json`. A save answers when its file is on the disk under its
@@ -61,7 +52,7 @@ export class JsonCheckpoints {
   readonly #keep: number;
   readonly #now: () => number;
   readonly #onNotice: (message: string) => void;
-  readonly #workers = new Map<string, Known>();
+  readonly #workers = new Map<string, KnownCheckpoints>();
 
   constructor({ dir, keep, now = Date.now, onNotice = () => undefined }: JsonCheckpointsOptions) {
     this.#dir = path.resolve(dir);
@@ -101,7 +92,10 @@ export class JsonCheckpoints {
     return this.#inTurn(workerId, () => this.#commit(workerId, written.value));
   }
 
-  /** The newest state that verifies; null: there is none. Damaged ones are passed over, and stay. */
+  /**
+   * The newest state that verifies; null: there is no checkpoint. Damaged ones are passed over, and stay.
+   * @throws DamagedCheckpointsError where all are damaged: only a person may decide to begin anew
+   */
   async load(workerId: string): Promise<{ state: unknown; checkpoint: SavedCheckpoint } | null> {
     const opened = await this.open(workerId);
     if (!opened) return null;
@@ -110,19 +104,29 @@ export class JsonCheckpoints {
     return { state: JSON.parse(Buffer.concat(blocks).toString()), checkpoint: opened.checkpoint };
   }
 
-  /** As {@link load}, as a stream. */
-  async open(workerId: string): Promise<OpenCheckpoint | null> {
+  /**
+   * As {@link load}, as a stream.
+   * @param before only those that are older than the one of this name
+   */
+  async open(workerId: string, before?: string): Promise<OpenCheckpoint | null> {
     const folder = this.#folder(workerId);
     const passed = new Set<string>();
+    const damaged: string[] = [];
     for (;;) {
       // read again each time: what is gone was replaced by newer ones
-      const name = newestFirst(await namesIn(folder)).find((one) => !passed.has(one.name));
-      if (!name) return null;
+      const name = newestFirst(await namesIn(folder)).find(
+        (one) => !passed.has(one.name) && (before === undefined || one.name < before),
+      );
+      if (!name && damaged.length === 0) return null;
+      const older = before === undefined ? '' : ` before ${before}`;
+      if (!name) throw new DamagedCheckpointsError(`of ${workerId} in ${folder}${older}`, damaged);
       const file = path.join(folder, name.name);
       const seen = await verify(file, name.sha256);
       if (seen.type === 'verified') return this.#opened(workerId, file, name, seen);
       passed.add(name.name);
-      if (seen.type === 'damaged') this.#passOver(workerId, name.name, file, seen.why);
+      if (seen.type !== 'damaged') continue;
+      this.#known(workerId).noteDamaged(file, seen.why);
+      damaged.push(seen.why);
     }
   }
 
@@ -134,8 +138,7 @@ export class JsonCheckpoints {
   }
 
   #opened(workerId: string, file: string, name: CheckpointName, seen: Verified): OpenCheckpoint {
-    const known = this.#known(workerId);
-    if (name.name > known.good) known.good = name.name;
+    this.#known(workerId).noteGood(name.name);
     const checkpoint = { path: file, savedAt: name.savedAt, bytes: seen.bytes, sha256: name.sha256 };
     return { checkpoint, bytes: seen.read(), close: () => seen.close() };
   }
@@ -166,39 +169,22 @@ export class JsonCheckpoints {
   ): Promise<Result<SavedCheckpoint, SaveProblem>> {
     const folder = this.#folder(workerId);
     const known = this.#known(workerId);
+    let target: string | undefined;
     try {
       const before = newestFirst(await namesIn(folder));
       const name = nextName(before[0], this.#now(), sha256);
-      const target = path.join(folder, name.name);
+      target = path.join(folder, name.name);
       await files.rename(file, target);
       await syncDir(folder);
-      known.good = name.name;
-      await this.#prune(folder, known, [name, ...before]);
+      known.noteGood(name.name);
+      await known.prune(folder, [name, ...before], this.#keep);
       return ok({ path: target, savedAt: name.savedAt, bytes, sha256 });
     } catch (error) {
       await removeQuietly(file);
+      // what is refused must not be loaded later
+      if (target !== undefined) await removeQuietly(target);
       return { ok: false, error: diskProblem(workerId, folder, error) };
     }
-  }
-
-  /** What is known to be damaged does not count as kept, and goes only when enough newer ones are there. */
-  async #prune(folder: string, known: Known, names: readonly CheckpointName[]): Promise<void> {
-    let kept = 0;
-    for (const { name } of names) {
-      if (kept >= this.#keep && name !== known.good) {
-        known.damaged.delete(name);
-        await removeQuietly(path.join(folder, name));
-      } else if (!known.damaged.has(name)) kept++;
-    }
-  }
-
-  #passOver(workerId: string, name: string, file: string, why: string): void {
-    const { damaged } = this.#known(workerId);
-    if (damaged.has(name)) return;
-    damaged.add(name);
-    this.#onNotice(
-      `${file} is damaged (${why}) and is passed over for the one before it; it is left as it is`,
-    );
   }
 
   /** @throws RangeError for what cannot be a worker's id, and so might leave `dir` */
@@ -208,10 +194,10 @@ export class JsonCheckpoints {
     return path.join(this.#dir, folderOf(workerId));
   }
 
-  #known(workerId: string): Known {
+  #known(workerId: string): KnownCheckpoints {
     let known = this.#workers.get(workerId);
     if (!known) {
-      known = { turn: Promise.resolve(), swept: false, good: '', damaged: new Set() };
+      known = new KnownCheckpoints(this.#onNotice);
       this.#workers.set(workerId, known);
     }
     return known;
@@ -229,8 +215,10 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await fs.readdir(folder);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
+    const code = errorCode(error);
+    if (code === 'ENOENT') return [];
+    const text = `cannot read the checkpoints in ${folder}: ${errorText(error)}; make it a folder that can be read, or choose another for checkpoints`;
+    throw Object.assign(new Error(text), { code });
   }
 }
 

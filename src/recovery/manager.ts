@@ -6,6 +6,7 @@ import { Keeper } from './keeper.js';
 import { openCheckpoints } from './open-checkpoints.js';
 import { resolveLimits, resolveOptions } from './options.js';
 import type { RecoveryInternals } from './ports.js';
+import { isNewer } from './worker-table.js';
 import type {
   Beat,
   BeatAnswer,
@@ -116,8 +117,15 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
     const id = workerIdOf(workerId);
     const beat = beatOf(initialState);
     const own = resolveLimits(limits);
-    const lastCheckpoint = await this.checkpoints.newest(id);
-    return (await this.#keeper.do((now, table) => table.register(id, beat, own, lastCheckpoint, now))).worker;
+    const before = this.#keeper.table.get(id)?.lastCheckpoint;
+    const found = await this.checkpoints.newest(id);
+    const { worker } = await this.#keeper.do((now, table) => {
+      const noted = table.get(id)?.lastCheckpoint;
+      // one that was saved meanwhile need not be among those that were found
+      const last = noted !== before && noted && isNewer(noted, found) ? noted : found;
+      return table.register(id, beat, own, last, now);
+    });
+    return worker;
   }
 
   /**
@@ -159,8 +167,25 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
    * ```
    */
   async heartbeats(beats: readonly WorkerBeat[]): Promise<BeatAnswer[]> {
+    return this.takeHeartbeats(beats, () => undefined);
+  }
+
+  /**
+   * As {@link heartbeats}.
+   * @param heard gets the answers before they are written: a disk that is slow or full makes nobody silent
+   * @internal
+   */
+  async takeHeartbeats(
+    beats: readonly WorkerBeat[],
+    heard: (answers: readonly BeatAnswer[]) => void,
+  ): Promise<BeatAnswer[]> {
     const checked = workerBeatsOf(beats);
-    return (await this.#keeper.do((now, table) => table.beatAll(checked, now), false)).answers;
+    const taken = this.#keeper.do((now, table) => {
+      const outcome = table.beatAll(checked, now);
+      heard(outcome.answers);
+      return outcome;
+    }, false);
+    return (await taken).answers;
   }
 
   /**
@@ -192,7 +217,8 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
 
   /**
    * Reads the newest of a worker's checkpoints that is whole.
-   * @returns the state as it was saved; null: there is none
+   * @returns the state as it was saved; null: it has no checkpoint
+   * @throws Error where it has checkpoints and all of them are damaged: move them away to begin anew
    * @example
    * ```ts
    * await manager.saveCheckpoint('w0', { currentBatch: 12 });

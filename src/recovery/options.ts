@@ -32,7 +32,7 @@ export function resolveOptions(options: RecoveryManagerOptions): ManagerSettings
   checkFields('the options of RecoveryManager', options, optionRules);
   const heartbeatInterval = options.heartbeatInterval ?? defaults.heartbeatInterval;
   const heartbeatTimeout = options.heartbeatTimeout ?? heartbeatInterval * intervalsUntilFailed;
-  checkOrder(options);
+  checkOrder(heartbeatInterval, heartbeatTimeout, options.heartbeatInterval === undefined);
   return {
     times: {
       heartbeatTimeoutMs: heartbeatTimeout * 1000,
@@ -49,8 +49,9 @@ export function resolveOptions(options: RecoveryManagerOptions): ManagerSettings
  */
 export function resolveLimits(limits: WorkerLimits): Partial<WorkerTimes> {
   checkFields('the limits of a worker', limits, limitRules);
-  checkOrder(limits);
   const { heartbeatInterval, heartbeatTimeout, maxFailures } = limits;
+  if (heartbeatInterval !== undefined && heartbeatTimeout !== undefined)
+    checkOrder(heartbeatInterval, heartbeatTimeout, false);
   const timeout =
     heartbeatTimeout ??
     (heartbeatInterval === undefined ? undefined : heartbeatInterval * intervalsUntilFailed);
@@ -60,11 +61,15 @@ export function resolveLimits(limits: WorkerLimits): Partial<WorkerTimes> {
   };
 }
 
-/** A timeout below the interval would find every healthy worker failed. */
-function checkOrder({ heartbeatInterval, heartbeatTimeout }: WorkerLimits): void {
-  if (heartbeatInterval === undefined || heartbeatTimeout === undefined) return;
+/**
+ * A timeout below the interval would find every healthy worker failed.
+ * @param usual the interval was left out
+ */
+function checkOrder(heartbeatInterval: number, heartbeatTimeout: number, usual: boolean): void {
   if (heartbeatTimeout >= heartbeatInterval) return;
+  const wayOut = usual ? '; if workers beat more often, say so by heartbeatInterval' : '';
+  const unit = usual ? 'seconds unless given' : 'seconds';
   throw new RangeError(
-    `heartbeatTimeout is at least heartbeatInterval (${heartbeatInterval} seconds), not ${heartbeatTimeout}`,
+    `heartbeatTimeout is at least heartbeatInterval (${heartbeatInterval} ${unit}), not ${heartbeatTimeout}${wayOut}`,
   );
 }

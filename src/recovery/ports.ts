@@ -3,8 +3,8 @@ import type { WorkerState } from './types.js';
 
 /** What a change of the table of workers leaves to be remembered. JSON. */
 export type WorkerChange =
-  /** The worker as it is now, and the limits of its own. */
-  | { readonly type: 'worker'; readonly worker: WorkerState; readonly limits: WorkerTimes }
+  /** The worker as it is now, and the limits of its own: those that it brought. */
+  | { readonly type: 'worker'; readonly worker: WorkerState; readonly limits: Partial<WorkerTimes> }
   | { readonly type: 'gone'; readonly workerId: string }
   | { readonly type: 'monitoring'; readonly monitoring: boolean };
 
@@ -16,7 +16,7 @@ export interface WorkerTimes {
 
 /** Everything that a manager remembers from one life to the next. */
 export interface Remembered {
-  readonly workers: readonly { readonly worker: WorkerState; readonly limits: WorkerTimes }[];
+  readonly workers: readonly { readonly worker: WorkerState; readonly limits: Partial<WorkerTimes> }[];
   readonly monitoring: boolean;
 }
 
@@ -27,7 +27,8 @@ export interface Remembered {
 export interface WorkerLog {
   /**
    * @param durable must survive a power cut too, not only the death of this process. Heartbeats need not.
-   * @throws the system's own error where it cannot be written: the caller's method fails with it
+   * @throws the system's own error where it cannot be written: the caller's method fails with it. A log may keep what
+   * need not survive a power cut, write it later and not throw
    */
   append(changes: readonly WorkerChange[], durable: boolean): Promise<void>;
 }

@@ -1,15 +1,15 @@
 import { Aborted, type After, unlessAborted, waitFor } from './abort.js';
 import { Blocked, Stuck } from './blocked.js';
 import { classifyReport } from './classify-report.js';
-import type { RecoveryContext } from './context.js';
+import { oddStep, type RecoveryContext, stepOf } from './context.js';
 import { decideFailure } from './decide.js';
 import type { RecoveryDecision, RecoveryFailure } from './decision.js';
 import { reportOf } from './error-report.js';
 import type { RecoveryRecord } from './recovery-record.js';
 import type { RecursiveRecoveryEvent } from './recursive-types.js';
-import type { SafeFolder } from './safe-folder.js';
+import type { SafeFolder, Wish } from './safe-folder.js';
 import type { RecursiveSettings } from './settings.js';
-import { isPoisonous, type RecoveryStrategy } from './strategies.js';
+import { isOfTheState, isPoisonous, type RecoveryStrategy } from './strategies.js';
 
 /** What a recovery works with. */
 export interface LoopParts {
@@ -34,13 +34,21 @@ export async function recoverLoop(
   let thrown = error;
   for (;;) {
     if (signal?.aborted) return giveUp(parts, `it was told to stop: ${new Aborted(signal).message}`);
-    if (!(thrown instanceof Blocked)) context.error = thrown;
-    const failure = thrown instanceof Blocked ? thrown.failure : classifyReport(reportOf(thrown));
+    const odd = oddStep(context);
+    if (odd !== undefined) tell({ type: 'notice', text: odd });
+    // a retry that could not begin says nothing of the training
+    const blocked = thrown instanceof Blocked ? thrown.failure : undefined;
+    if (!blocked) context.error = thrown;
+    const failure = blocked ?? classifyReport(reportOf(thrown));
+    if (!blocked && (await gotFurther(parts, failure, context))) record.noteProgress();
+    const doubts = blocked ? 0 : record.noteDoubt(isOfTheState(failure.kind));
     const strategy = await strategyFor(parts, failure, context);
-    const decision = decide(parts, failure, strategy, context.step);
+    const decision = decide(parts, failure, strategy, stepOf(context));
     if (!decision.retry) return giveUp(parts, decision.why);
+    const goesBack = decision.rollback && parts.folder.isKnown(context);
+    if (doubts >= mostDoubts && !goesBack) return giveUp(parts, `${doubts} failures of ${failure.kind} in a row without getting further, and no checkpoint folder to go back in`); // prettier-ignore
     try {
-      await tryAgain(parts, decision, strategy, context, firstAttempt);
+      await tryAgain(parts, { decision, strategy, doubts, firstAttempt }, context);
       tell({ type: 'recovered', retries: record.status.attempts });
       return true;
     } catch (next) {
@@ -50,14 +58,38 @@ export async function recoverLoop(
   }
 }
 
+/** So often in a row a training may fail of what it was resumed from, where it cannot go further back. */
+const mostDoubts = 3;
+
+/** Whether the training got further than at any failure before: by its checkpoints, else by its steps. */
+async function gotFurther(
+  { folder, record }: LoopParts,
+  { kind }: RecoveryFailure,
+  context: RecoveryContext,
+): Promise<boolean> {
+  const further = await folder.gotFurther(context, wishFor(kind, context), record.past.length === 0);
+  return further ?? record.isBeyond(stepOf(context));
+}
+
+/** After numbers that went bad, what was saved from then on is not trusted. */
+function wishFor(kind: RecoveryFailure['kind'], context: RecoveryContext): Wish {
+  const step = stepOf(context);
+  const poisonous = isPoisonous(kind);
+  return { poisonous, ...(poisonous && step !== undefined && { bad: { step } }) };
+}
+
 async function strategyFor(
-  { settings: { strategies } }: LoopParts,
+  { settings: { strategies }, tell }: LoopParts,
   failure: RecoveryFailure,
   context: RecoveryContext,
 ): Promise<RecoveryStrategy> {
-  const found =
-    typeof strategies === 'function' ? await strategies(failure, context) : strategies[failure.kind];
-  return found ?? {};
+  if (typeof strategies !== 'function') return strategies[failure.kind] ?? {};
+  try {
+    return (await strategies(failure, context)) ?? {};
+  } catch (error) {
+    tell({ type: 'notice', text: `strategies threw, so the usual is done: ${String(error)}` });
+    return {};
+  }
 }
 
 function decide(
@@ -78,17 +110,21 @@ function decide(
   return decision;
 }
 
+/** A retry that was decided on. */
+interface Try {
+  readonly decision: RecoveryDecision;
+  readonly strategy: RecoveryStrategy;
+  /** How often in a row the training failed of what it may have been resumed from. */
+  readonly doubts: number;
+  readonly firstAttempt: number;
+}
+
 /** @throws whatever stands in the way of it: what `retry` throws, or a lack of the machine's */
-async function tryAgain(
-  parts: LoopParts,
-  decision: RecoveryDecision,
-  { prepare }: RecoveryStrategy,
-  context: RecoveryContext,
-  firstAttempt: number,
-): Promise<void> {
+async function tryAgain(parts: LoopParts, one: Try, context: RecoveryContext): Promise<void> {
+  const { decision, strategy, firstAttempt } = one;
   const { settings, folder, record, after, tell } = parts;
   const { signal, checkResources, retry } = settings;
-  if (decision.rollback) await rollBack(parts, decision, context);
+  if (decision.rollback) await rollBack(parts, one, context);
   if (decision.delayMs > 0) tell({ type: 'backing-off', delayMs: decision.delayMs });
   await waitFor(decision.delayMs, after, signal);
   if (checkResources !== false) await folder.checkRoom(context, decision.kind);
@@ -100,24 +136,37 @@ async function tryAgain(
   context.attempt = firstAttempt + record.noteAttempt();
   tell({ type: 'retry', attempt: context.attempt });
   const work = async (): Promise<void> => {
-    await prepare?.(context, decision);
+    await strategy.prepare?.(context, decision);
+    if (decision.rollback) folder.noteResume();
     await retry(context);
   };
   await unlessAborted(signal, work());
 }
 
 async function rollBack(
-  { folder, tell }: LoopParts,
-  { kind }: RecoveryDecision,
+  { folder, record, tell }: LoopParts,
+  { decision: { kind }, doubts }: Try,
   context: RecoveryContext,
 ): Promise<void> {
-  const bad = isPoisonous(kind) && context.step !== undefined ? { step: context.step } : undefined;
-  const state = await folder.goBackIfKnown(context, bad);
+  const state = await folder.goBackIfKnown(context, {
+    ...wishFor(kind, context),
+    ...(doubts > 0 && { doubt: { why: doubtWords(kind), last: doubts >= mostDoubts } }),
+  });
   if (!state) return;
   const { path, moved, reason } = state;
   if (state.stuck) throw new Stuck(reason);
+  if (path === null) {
+    const text = `there is no checkpoint in ${state.dirs.join(', ')} to go back to: from the beginning`;
+    record.note(text);
+    tell({ type: 'notice', text });
+  }
   tell({ type: 'rolled-back', path, moved, reason });
 }
+
+const doubtWords = (kind: RecoveryFailure['kind']): string =>
+  kind === 'checkpoint'
+    ? 'the training could not load it, though its bytes look good'
+    : 'the training failed after it resumed from it, and saved none since';
 
 function giveUp({ record, tell }: LoopParts, why: string): false {
   record.note(`gave up: ${why}`);

@@ -7,6 +7,7 @@ const failuresKept = 50;
 /** What is remembered of the recoveries of one training. */
 export class RecoveryRecord {
   #past: readonly PastFailure[] = [];
+  #inARow = 0;
   #status: RecoveryStatus = {
     ...{ lastRecoveryStatus: null, recovering: false, attempts: 0, reasons: [], lastFailure: null },
   };
@@ -24,9 +25,28 @@ export class RecoveryRecord {
     this.#status = { ...this.#status, recovering: true, attempts: 0, reasons: [] };
   }
 
+  /** The training got further than at any failure before: they use no retries any more. */
+  noteProgress(): void {
+    this.#past = this.#past.map((one) => ({ ...one, cured: true })).slice(-failuresKept);
+    this.#inARow = 0;
+  }
+
+  /** @returns how often in a row the training failed of what it may have been resumed from, without getting further */
+  noteDoubt(ofTheState: boolean): number {
+    this.#inARow = ofTheState ? this.#inARow + 1 : 0;
+    return this.#inARow;
+  }
+
+  /** Whether the step lies beyond those of all failures before. */
+  isBeyond(step: number | undefined): boolean {
+    const before = this.#past.flatMap((one) => one.step ?? []);
+    return step !== undefined && before.length > 0 && before.every((one) => one < step);
+  }
+
   /** Of what was cured only its coming back counts; who gave up and is called again begins anew. */
   end(recovered: boolean): void {
-    this.#past = recovered ? this.#past.map((one) => ({ ...one, cured: true })).slice(-failuresKept) : [];
+    this.noteProgress();
+    if (!recovered) this.#past = [];
     this.#status = {
       ...this.#status,
       ...{ recovering: false, lastRecoveryStatus: recovered ? 'success' : 'failed' },

@@ -38,7 +38,7 @@ export type ResourceCheck = (
 
 /** The configuration of a {@link RecursiveTrainingRecovery}: keys of the configuration file, and functions. */
 export interface RecursiveTrainingRecoveryConfig {
-  /** Retries in one call of `recover`; 3 unless given. */
+  /** Retries without getting further: a newer good checkpoint begins the count anew, without a folder a higher `step`. 3 unless given. */
   readonly maxRetries?: number;
   /** Go back to the newest checkpoint that can be trusted before a retry; true unless given. */
   readonly rollbackEnabled?: boolean;
@@ -49,9 +49,9 @@ export interface RecursiveTrainingRecoveryConfig {
     readonly max?: Duration;
     readonly jitter?: number;
   };
-  /** Where checkpoints are; unless given, where the context's `lastCheckpointPath` lies. */
+  /** Where checkpoints are; unless given, where the context's `lastCheckpointPath` lies, and there nothing is moved. */
   readonly checkpoints?: CheckpointsTable;
-  /** Retry from the beginning though there were good checkpoints, once none of them may be resumed from. */
+  /** Retry from the beginning though there were good checkpoints, or steps, and none may be resumed from; false unless given. */
   readonly allowScratch?: boolean;
   /** Runs the training again. It failed if this throws; whatever it returns, it succeeded. */
   readonly retry: (context: RecoveryContext) => unknown;
@@ -64,8 +64,8 @@ export interface RecursiveTrainingRecoveryConfig {
   readonly checkResources?: boolean | ResourceCheck;
   /** Ends a recovery: `recover` then answers false at once. The training is the caller's to stop. */
   readonly signal?: AbortSignal;
-  /** Told of each step. What it throws becomes a warning of the process. */
-  readonly onEvent?: (event: RecursiveRecoveryEvent) => void;
+  /** Told of each step. What it throws, or rejects with, becomes a warning of the process. */
+  readonly onEvent?: (event: RecursiveRecoveryEvent) => unknown;
 }
 
 /** What a recovery does, as it does it. */

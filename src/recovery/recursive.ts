@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { After } from './abort.js';
 import { classifyReport } from './classify-report.js';
-import { checkContext, type RecoveryContext } from './context.js';
+import { checkContext, oddStep, type RecoveryContext, stepOf } from './context.js';
 import { reportOf } from './error-report.js';
 import { type LoopParts, recoverLoop } from './recovery-loop.js';
 import { RecoveryRecord } from './recovery-record.js';
@@ -91,7 +91,7 @@ export class RecursiveTrainingRecovery {
   /**
    * Recovers from an error: says what it is, goes back to the newest checkpoint that can be trusted, waits, looks whether
    * the machine is fit, and calls `retry`; what that throws is the next failure, until one call comes through, the
-   * failure is none that a retry cures, or `maxRetries` are used.
+   * failure is none that a retry cures, or `maxRetries` are used without getting further.
    *
    * Called while a recovery is under way it joins that: both get the same answer. Called from within `retry` it rejects
    * with the error it was given, which so becomes the next failure of the recovery that called `retry`: retries never
@@ -100,16 +100,17 @@ export class RecursiveTrainingRecovery {
    * @param context the caller's own object; `attempt`, `error` and `lastCheckpointPath` are written into it. Keep its
    *   `step` current: the same failure at the same step again and again is given up, also over several recoveries.
    * @returns whether the training came through: what `retry` really came to; false also where `signal` was aborted
-   * @throws TypeError for a context that is not valid, or of another training than the one under way
+   * @throws TypeError for a context that is not valid, with `error` as its `cause`, or of another training than the one
+   *   under way
    *
    * @example
    * ```ts
-   * const recovered = await recovery.recover(new Error('connect ECONNREFUSED'), { step: 40 });
+   * const recovered = await recovery.recover(new Error('connect ECONNREFUSED'), { runId: 'digits' });
    * console.log(recovered); // true
    * ```
    */
   async recover(error: unknown, context: RecoveryContext = {}): Promise<boolean> {
-    checkContext(context);
+    checkContext(context, error);
     const current = this.#underWay;
     if (current && this.#within.getStore() === current.token) return await Promise.reject(asError(error));
     if (current) return this.#join(current, error, context);
@@ -136,10 +137,12 @@ export class RecursiveTrainingRecovery {
    */
   async rollbackToSafeState(context: RecoveryContext = {}): Promise<string | null> {
     checkContext(context);
+    const odd = oddStep(context);
+    if (odd !== undefined) this.#tell({ type: 'notice', text: odd });
+    const step = stepOf(context);
     const failure = context.error === undefined ? undefined : classifyReport(reportOf(context.error));
-    const bad =
-      failure && isPoisonous(failure.kind) && context.step !== undefined ? { step: context.step } : undefined;
-    const state = await this.#folder.goBack(context, bad);
+    const bad = failure && isPoisonous(failure.kind) && step !== undefined ? { step } : undefined;
+    const state = await this.#folder.goBack(context, { ...(bad && { bad }) });
     this.#tell({ type: 'rolled-back', path: state.path, moved: state.moved, reason: state.reason });
     return state.path;
   }
@@ -173,19 +176,25 @@ export class RecursiveTrainingRecovery {
       return recovered;
     } finally {
       this.#record.end(recovered);
+      // who calls again after that begins anew
+      if (!recovered) this.#folder.forget();
       this.#underWay = undefined;
     }
   }
 
   #tell(event: RecursiveRecoveryEvent): void {
     try {
-      this.#settings.onEvent?.(event);
+      // a listener may be async: its rejection would end the process
+      Promise.resolve(this.#settings.onEvent?.(event)).catch(warn);
     } catch (error) {
-      // who only listens does not end a recovery
-      process.emitWarning(`onEvent of RecursiveTrainingRecovery threw: ${String(error)}`);
+      warn(error);
     }
   }
 }
+
+/** Who only listens does not end a recovery, nor the process. */
+const warn = (error: unknown): void =>
+  process.emitWarning(`onEvent of RecursiveTrainingRecovery threw: ${String(error)}`);
 
 const asError = (thrown: unknown): Error =>
   thrown instanceof Error ? thrown : new Error(reportOf(thrown).message, { cause: thrown });

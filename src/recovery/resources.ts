@@ -1,7 +1,7 @@
 import { type Lack, lackingMemory, memoryNow, roomIn, spareBytes } from '../engines/local/room.js';
 import { isGlob } from '../checkpoints/many/glob.js';
 import type { RecoveryKind } from './decision.js';
-import { type FolderSettings, newestSize } from './safe-state.js';
+import { type FolderSettings, newestSize } from './safe-look.js';
 
 /**
  * What the machine lacks for another attempt: room for one more checkpoint in each folder; and after a lack of memory a

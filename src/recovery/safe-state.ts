@@ -1,47 +1,48 @@
-import path from 'node:path';
 import { withKept } from '../checkpoints/include/with-kept.js';
-import type { LayoutName } from '../checkpoints/layouts/registry.js';
 import { openCheckpointFolders, type OpenFolder } from '../checkpoints/many/open.js';
-import { openCheckpointStore, type OpenOptions } from '../checkpoints/open.js';
-import { missingAncestor } from '../util/os/empty-dirs.js';
+import { openCheckpointStore } from '../checkpoints/open.js';
 import type { Bad } from '../policy/bad.js';
-import { isUsable } from '../policy/checkpoint.js';
-import { chooseRollback, type RollbackChoice } from '../policy/rollback-choice.js';
+import { isSameCheckpoint, isUsable } from '../policy/checkpoint.js';
+import { chooseRollback, type RollbackChoice, type RollbackQuestion } from '../policy/rollback-choice.js';
 import { checkpointRegistryOf } from '../runs/run-dir.js';
-import type { CheckpointFact, CheckpointStore } from '../supervisor/ports.js';
-import { mono } from '../util/os/boot.js';
+import type { CheckpointFact, CheckpointStore, Inspection } from '../supervisor/ports.js';
+import { missingAncestor } from '../util/os/empty-dirs.js';
 import { acquireLock } from '../util/os/lock.js';
 import { ok, type Result } from '../util/result.js';
-
-/** Where checkpoints are, and how they are read. Paths absolute, times in ms. */
-export interface FolderSettings extends Pick<
-  OpenOptions,
-  'vault' | 'settleMs' | 'provenAfterMs' | 'verify' | 'keep'
-> {
-  /** Empty: nobody named any. */
-  readonly dirs: readonly string[];
-  readonly layout: 'auto' | LayoutName;
-  readonly clean: readonly string[];
-  readonly stateDir: string;
-  readonly allowScratch: boolean;
-}
+import { parseName } from './json-checkpoints-names.js';
+import { clock, type FolderSettings, openToRead, optionsFor, verifyBudgetMs } from './safe-look.js';
 
 /** What a rollback is wanted for. */
 export interface SafeStateQuestion {
   /** Who asks, for those who want the folder meanwhile. */
   readonly holder: string;
   readonly rollbackEnabled: boolean;
+  /** Nobody named the folder as one of checkpoints: nothing is moved in it, or made beside it. */
+  readonly handsOff: boolean;
   /** From where on what was saved is not trusted. */
   readonly bad?: Bad;
+  /** What was resumed from and may be to blame: one before it is wanted. */
+  readonly doubted?: Doubted;
   /** There was a checkpoint. */
   readonly hadOne: boolean;
   readonly signal?: AbortSignal;
   readonly notice: (text: string) => void;
 }
 
+/** A checkpoint that the training was resumed from, and failed. */
+export interface Doubted extends Pick<CheckpointFact, 'path' | 'modifiedAt'> {
+  /** Why it may be to blame, in words. */
+  readonly why: string;
+  /** Nor is what was saved since then trusted. */
+  readonly andSince: boolean;
+  /** Where there is none before it, it is not tried once more. */
+  readonly last: boolean;
+}
+
 export interface SafeState {
   /** What is resumed from; null: nothing can be trusted. */
   readonly path: string | null;
+  readonly target?: CheckpointFact;
   /** Ids of what went into quarantine, the newest first. */
   readonly moved: readonly string[];
   /** Why, in words; empty: there was nothing to do. */
@@ -49,10 +50,6 @@ export interface SafeState {
   /** There were good checkpoints, and none of them may be resumed from: nothing was moved. */
   readonly stuck: boolean;
 }
-
-/** How long verification may take before a choice is made, ms: as long as for `trainguard rollback`. */
-const verifyBudgetMs = 30 * 60_000;
-const clock = { now: Date.now, mono };
 
 /**
  * Makes the newest checkpoint that can be trusted what is resumed from, by the transaction and under the lock that the
@@ -63,10 +60,10 @@ export async function goToSafeState(
   settings: FolderSettings,
   question: SafeStateQuestion,
 ): Promise<Result<SafeState>> {
-  const { notice } = question;
+  const { notice, handsOff } = question;
   const opened = await openCheckpointFolders(
     settings.dirs,
-    (dir) => openLocked(dir, settings, question),
+    (dir) => (handsOff ? openToRead(dir, settings, notice) : openLocked(dir, settings, question)),
     clock,
     notice,
   );
@@ -106,89 +103,101 @@ async function openLocked(
   return lock;
 }
 
-const optionsFor = (
-  dir: string,
-  { vault, settleMs, provenAfterMs, verify, keep, layout }: FolderSettings,
-): Omit<OpenOptions, 'onNotice'> => ({
-  ...{ dir, layout, provenAfterMs, clock, guessed: false, runId: 'by-hand', runStartedAt: clock.now() },
-  ...(vault !== undefined && { vault }),
-  ...(settleMs !== undefined && { settleMs }),
-  ...(verify && { verify }),
-  ...(keep && { keep }),
-});
-
 async function choose(
   store: CheckpointStore,
-  { allowScratch }: FolderSettings,
-  { bad, rollbackEnabled, hadOne, signal }: SafeStateQuestion,
+  settings: FolderSettings,
+  question: SafeStateQuestion,
 ): Promise<Result<SafeState>> {
+  const { bad, rollbackEnabled, handsOff, hadOne, doubted, signal } = question;
   const found = await store.inspect({ live: false, budgetMs: verifyBudgetMs, ...(signal && { signal }) });
   if (!found.ok) return found;
-  const { checkpoints, disorder } = found.value;
+  const { disorder, foreign } = found.value;
+  // what lies in the vault only cannot be put back without a rollback
+  const checkpoints = found.value.checkpoints.filter(({ spare }) => !(handsOff && spare));
   // an emptied folder, or one whose file system is away, is a loss; where all is torn there never was a good one
-  const lost = hadOne && checkpoints.length === 0;
-  const everVerified = lost || checkpoints.some(({ standing }) => isUsable(standing));
+  const had = hadOne || foreign.some(isOfManager);
+  const lost = had && checkpoints.length === 0;
+  const asked: RollbackQuestion = {
+    ...{ checkpoints, guessed: false, rollbackEnabled, allowScratch: settings.allowScratch },
+    ...{ everVerified: lost || checkpoints.some(({ standing }) => isUsable(standing)), mayBeginAnew: !had },
+    ...(bad && { bad }),
+    ...(disorder !== undefined && { disorder }),
+  };
+  const usual = await vetted(store, asked);
+  if (!usual.ok) return usual;
+  let choice = usual.value;
+  const target = targetOf(choice);
+  if (doubted && target && isDoubted(target, doubted)) {
+    const { why } = doubted;
+    const others = checkpoints.map((one): CheckpointFact =>
+      isDoubted(one, doubted) ? { ...one, standing: 'suspect', why } : one,
+    );
+    const deeper = await vetted(store, { ...asked, checkpoints: others, everVerified: true });
+    if (!deeper.ok) return deeper;
+    if (deeper.value.type !== 'stuck' || doubted.last) choice = deeper.value;
+  }
+  const none = checkpoints.length === 0 ? noneIn(settings.dirs, foreign) : undefined;
+  return goTo(store, choice, handsOff, none);
+}
+
+/** What newer good one was saved since it was resumed from is trusted, unless told otherwise. */
+const isDoubted = (one: CheckpointFact, doubted: Doubted): boolean =>
+  isSameCheckpoint(one, doubted) || (doubted.andSince && one.modifiedAt > doubted.modifiedAt);
+
+/** Chooses a target whose bytes were read again: what its manifest says is believed only then. */
+async function vetted(store: CheckpointStore, question: RollbackQuestion): Promise<Result<RollbackChoice>> {
   const damaged = new Map<string, string>();
   for (;;) {
     const choice = chooseRollback({
-      checkpoints: checkpoints.map((one): CheckpointFact => {
+      ...question,
+      checkpoints: question.checkpoints.map((one): CheckpointFact => {
         const why = damaged.get(one.id);
         return why === undefined ? one : { ...one, standing: 'corrupt', why };
       }),
-      ...{ guessed: false, rollbackEnabled, allowScratch, everVerified, mayBeginAnew: !hadOne },
-      ...(bad && { bad }),
-      ...(disorder !== undefined && { disorder }),
     });
     const target = targetOf(choice);
-    // what its manifest says is believed only once its bytes were read again
-    const vetted = target ? await store.vet(target.id) : ok(undefined);
-    if (!vetted.ok) return vetted;
-    if (target && vetted.value !== undefined) damaged.set(target.id, vetted.value);
-    else return goTo(store, choice);
+    const read = target ? await store.vet(target.id) : ok(undefined);
+    if (!read.ok) return read;
+    if (!target || read.value === undefined) return ok(choice);
+    damaged.set(target.id, read.value);
   }
 }
 
 const targetOf = (choice: RollbackChoice): CheckpointFact | undefined =>
   choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;
 
-async function goTo(store: CheckpointStore, choice: RollbackChoice): Promise<Result<SafeState>> {
+/** @param none there is no checkpoint, in words */
+async function goTo(
+  store: CheckpointStore,
+  choice: RollbackChoice,
+  handsOff: boolean,
+  none: string | undefined,
+): Promise<Result<SafeState>> {
   if (choice.type === 'stuck') {
-    const reason = choice.reason.replace('pass --allow-scratch', 'set allowScratch');
+    const reason = none ?? choice.reason.replace('pass --allow-scratch', 'set allowScratch');
     return ok({ path: null, moved: [], reason, stuck: true });
   }
   const target = targetOf(choice);
-  if (choice.type === 'keep') return ok({ path: target?.path ?? null, moved: [], reason: '', stuck: false });
+  const state = { path: target?.path ?? null, ...(target && { target }), moved: [], stuck: false };
+  if (choice.type === 'keep') return ok({ ...state, reason: '' });
   const { moves, reason } = choice;
+  if (handsOff) return ok({ ...state, reason });
   const done = await store.rollback({ moves, reason, ...(target && { target: target.id }) });
   if (!done.ok) return done;
-  const moved = done.value.moved.map(({ id }) => id);
-  return ok({ path: target?.path ?? null, moved, reason, stuck: false });
+  return ok({ ...state, moved: done.value.moved.map(({ id }) => id), reason });
 }
 
-/** What the next checkpoint is likely to need, bytes: as much as the newest one there; undefined: nobody knows. */
-export async function newestSize(dir: string, settings: FolderSettings): Promise<number | undefined> {
-  const quiet = { readOnly: true, onNotice: (): void => undefined };
-  const opened = await openCheckpointStore({ ...optionsFor(dir, settings), ...quiet });
-  if (!opened.ok) return undefined;
-  try {
-    const found = await opened.value.inspect({ live: false, budgetMs: 0 });
-    if (!found.ok) return undefined;
-    const whole = found.value.checkpoints.filter(
-      ({ standing }) => standing !== 'corrupt' && standing !== 'partial',
-    );
-    // one that is written over the last one needs no room besides
-    const newest = whole.at(-1);
-    return newest?.inPlace ? undefined : newest?.sizeBytes;
-  } finally {
-    await opened.value.close();
-  }
+const isOfManager = (name: string): boolean => parseName(name) !== undefined;
+
+function noneIn(dirs: readonly string[], foreign: Inspection['foreign']): string {
+  const where = dirs.join(', ');
+  const [first] = foreign;
+  if (first === undefined) return `the checkpoint folder ${where} is empty; ${wayOut}`;
+  const saved = foreign.some(isOfManager) ? '; what a RecoveryManager saved is read with its loadCheckpoint' : ''; // prettier-ignore
+  const more = foreign.length === 1 ? '' : ` and ${foreign.length - 1} more`;
+  return `no file in ${where} was recognised as a checkpoint (there is ${first}${more})${saved}; ${wayOut}`;
 }
 
-/** The folders that are meant: those of the configuration, else the one that the last checkpoint lies in. */
-export const foldersFor = (
-  settings: FolderSettings,
-  lastCheckpointPath: string | null | undefined,
-): readonly string[] =>
-  settings.dirs.length > 0 || typeof lastCheckpointPath !== 'string'
-    ? settings.dirs
-    : [path.dirname(path.resolve(lastCheckpointPath))];
+/** What may be done where no checkpoint is found and there should be one. */
+export const wayOut =
+  'nothing was moved. Name the right folder in checkpoints.dir, put a good checkpoint back, or set allowScratch to train from the beginning';

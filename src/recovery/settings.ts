@@ -7,7 +7,7 @@ import { flag, table, z } from '../config/values.js';
 import { nearest } from '../util/text.js';
 import type { RecoveryContext } from './context.js';
 import type { DecisionRequest } from './decision.js';
-import type { FolderSettings } from './safe-state.js';
+import type { FolderSettings } from './safe-look.js';
 import { recoveryKinds, type RecoveryStrategies } from './strategies.js';
 import type {
   RecursiveRecoveryEvent,
@@ -25,7 +25,7 @@ export interface RecursiveSettings extends Pick<
   readonly strategies: RecoveryStrategies;
   readonly checkResources: boolean | ResourceCheck;
   readonly signal?: AbortSignal;
-  readonly onEvent?: (event: RecursiveRecoveryEvent) => void;
+  readonly onEvent?: (event: RecursiveRecoveryEvent) => unknown;
 }
 
 const isFunction = (value: unknown): boolean => typeof value === 'function';

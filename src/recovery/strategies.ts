@@ -10,7 +10,7 @@ export interface RecoveryStrategy extends Partial<RecoveryRule> {
   readonly prepare?: (context: RecoveryContext, failure: RecoveryFailure) => unknown;
 }
 
-/** By kind of failure, or a function that is asked about each. */
+/** By kind of failure, or a function that is asked about each; what it throws is told, and the usual is done. */
 export type RecoveryStrategies =
   | Readonly<Partial<Record<RecoveryKind, RecoveryStrategy>>>
   | ((
@@ -51,6 +51,9 @@ export const recoveryRules: Readonly<Record<RecoveryKind, RecoveryRule>> = {
 
 /** Every kind of failure that a strategy may be given for. */
 export const recoveryKinds = Object.keys(recoveryRules) as readonly RecoveryKind[];
+
+/** Kinds that may come from what was resumed from: coming back, they are cured by an older checkpoint at most. */
+export const isOfTheState = (kind: RecoveryKind): boolean => isPoisonous(kind) || kind === 'checkpoint';
 
 /** Kinds after which what was saved from the failure's step on is not trusted. */
 export const isPoisonous = (kind: RecoveryKind): boolean => kind === 'numeric' || kind === 'convergence';

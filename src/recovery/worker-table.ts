@@ -26,7 +26,8 @@ export interface Outcome {
 
 interface Entry {
   readonly worker: WorkerState;
-  readonly limits: WorkerTimes;
+  /** Those that it brought. The others are the table's, which may have others in its next life. */
+  readonly limits: Partial<WorkerTimes>;
 }
 
 /** Where a heartbeat leads from each status. */
@@ -36,9 +37,6 @@ const afterBeat = { active: 'active', failed: 'recovered', recovered: 'active' }
 >;
 
 const nothing: Outcome = { events: [], changes: [] };
-
-/** It failed more often than it may: it stays as it is for good. */
-const isBeyond = ({ worker, limits }: Entry): boolean => worker.failureCount > limits.maxFailures;
 
 /**
  * The workers, and the one place that decides what becomes of them. Synchronous, without a clock and without I/O: time
@@ -89,8 +87,8 @@ export class WorkerTable {
     now: Now,
   ): Outcome & { readonly worker: WorkerState } {
     const known = this.#entries.get(id);
-    const own = { ...(known?.limits ?? this.#defaults), ...limits };
-    const returns = known?.worker.status === 'failed' && !isBeyond({ worker: known.worker, limits: own });
+    const own = { ...known?.limits, ...limits };
+    const returns = known?.worker.status === 'failed' && !this.#isBeyond({ ...known, limits: own });
     const { worker, changes } = this.#put(
       {
         workerId: id,
@@ -112,7 +110,7 @@ export class WorkerTable {
   beat(id: string, beat: Beat, now: Now): Outcome & { readonly answer: BeatAnswer } {
     const known = this.#entries.get(id);
     if (!known) return { ...nothing, answer: { workerId: id, shouldContinue: false, status: null } };
-    const shouldContinue = this.#watch !== 'stopped' && !isBeyond(known);
+    const shouldContinue = this.#watch !== 'stopped' && !this.#isBeyond(known);
     const before = known.worker.status;
     const status = shouldContinue ? afterBeat[before] : before;
     const { worker, changes } = this.#put(
@@ -187,17 +185,23 @@ export class WorkerTable {
   }
 
   #silenceOf(id: string): string {
-    const { heartbeatTimeoutMs } = this.#entries.get(id)?.limits ?? this.#defaults;
+    const { heartbeatTimeoutMs } = { ...this.#defaults, ...this.#entries.get(id)?.limits };
     return `no heartbeat within its timeout of ${formatDuration(heartbeatTimeoutMs)}`;
   }
 
-  #put(state: WorkerState, limits: WorkerTimes): { worker: WorkerState; changes: WorkerChange[] } {
+  /** It failed more often than it may: it stays as it is for good. */
+  #isBeyond({ worker, limits }: Entry): boolean {
+    return worker.failureCount > (limits.maxFailures ?? this.#defaults.maxFailures);
+  }
+
+  #put(state: WorkerState, limits: Partial<WorkerTimes>): { worker: WorkerState; changes: WorkerChange[] } {
     const worker = Object.freeze(state); // it is handed out
     this.#entries.set(worker.workerId, { worker, limits });
     return { worker, changes: [{ type: 'worker', worker, limits }] };
   }
 
-  #expect(id: string, { heartbeatTimeoutMs }: WorkerTimes, mono: number): void {
+  #expect(id: string, limits: Partial<WorkerTimes>, mono: number): void {
+    const { heartbeatTimeoutMs } = { ...this.#defaults, ...limits };
     if (this.#watch === 'on') this.#wheel.set(id, this.#time.at(mono) + heartbeatTimeoutMs);
   }
 
@@ -216,7 +220,7 @@ const joined = (outcomes: readonly Outcome[]): Outcome => ({
 });
 
 /** Names of one folder sort by their time; one in another folder comes from another setting and gives way. */
-function isNewer(path: string, than: string | null): boolean {
+export function isNewer(path: string, than: string | null): boolean {
   const folder = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
   return than?.startsWith(folder) !== true || path >= than;
 }

@@ -5,7 +5,7 @@ import { schemaVersion } from './versioned-file.js';
 
 export interface JournalContent<T> {
   readonly entries: T[];
-  /** The end of a last line that was cut off by a crash; it never counted. */
+  /** The end that a crash cut off or spoiled; it never counted, or did not have to survive that. */
   readonly torn: Buffer;
   /** Length of what counts, bytes. */
   readonly size: number;
@@ -13,13 +13,24 @@ export interface JournalContent<T> {
   readonly last: number;
 }
 
+export interface ReadOptions {
+  /** What a person may do about damage. */
+  readonly wayOut?: string;
+  /**
+   * What the text of every entry bears that had to survive a power cut, and no other. Those that had not may come out of
+   * one damaged anywhere: where the mark is not in what is damaged or follows, all of that is a torn end.
+   */
+  readonly durableMark?: string;
+}
+
 const runGoesOn = 'move it away, and the run goes on from what state.json remembers';
 
-/**
- * Reads the bytes of a journal; damage before its last line is a Problem. Pure.
- * @param wayOut what a person may do about damage
- */
-export function parseJournal<T>(file: string, bytes: Buffer, wayOut = runGoesOn): Result<JournalContent<T>> {
+/** Reads the bytes of a journal; damage before its torn end is a Problem. Pure. */
+export function parseJournal<T>(
+  file: string,
+  bytes: Buffer,
+  { wayOut = runGoesOn, durableMark = '' }: ReadOptions = {},
+): Result<JournalContent<T>> {
   const entries: T[] = [];
   let start = 0;
   let last = 0;
@@ -27,6 +38,7 @@ export function parseJournal<T>(file: string, bytes: Buffer, wayOut = runGoesOn)
     const line = decodeLine(bytes.subarray(start, end), last + 1);
     if (line.type === 'newer') return tooNew(`the journal ${file}`, line.version, schemaVersion);
     if (line.type === 'bad') {
+      if (!bytes.includes(durableMark, start)) break;
       return damaged(`the journal ${file}`, `line ${entries.length + 1}: ${line.why}`, wayOut);
     }
     entries.push(line.event as T);

@@ -10,24 +10,25 @@ import {
   writeFully,
 } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
-import { type JournalContent, parseJournal } from './journal-content.js';
+import { type JournalContent, parseJournal, type ReadOptions } from './journal-content.js';
 import { encodeLine } from './journal-line.js';
 import { refused } from './problems.js';
 import { freeName } from './versioned-file.js';
 
-export interface JournalOptions {
+export interface JournalOptions extends ReadOptions {
   /** The file was deleted under us. It is put back when this settles; the folder may be made again here. */
   readonly onDeleted?: () => Promise<Result<void>>;
-  /** What a person may do about damage. */
-  readonly wayOut?: string;
   /** The number of the last entry of the journal that this one follows. */
   readonly after?: number;
 }
 
-/** Reads a journal and changes nothing; a missing one is empty. Damage before the last line is a Problem (exit 125). */
-export async function readJournal<T>(file: string, wayOut?: string): Promise<Result<JournalContent<T>>> {
+/** Reads a journal and changes nothing; a missing one is empty. Damage before its torn end is a Problem (exit 125). */
+export async function readJournal<T>(
+  file: string,
+  options: ReadOptions = {},
+): Promise<Result<JournalContent<T>>> {
   try {
-    return parseJournal<T>(file, await fs.readFile(file), wayOut);
+    return parseJournal<T>(file, await fs.readFile(file), options);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return ok({ entries: [], torn: Buffer.alloc(0), size: 0, last: 0 });
     return refused(`read the journal ${file}`, error);
@@ -66,14 +67,14 @@ export class Journal<T> {
   }
 
   /**
-   * Opens or makes a journal. A torn last line is cut off, its text kept beside it in `journal.torn-N`. Half-written
+   * Opens or makes a journal. A torn end is cut off, its text kept beside it in `journal.torn-N`. Half-written
    * files of a supervisor that was killed go from its folder, which is ours alone.
    */
   static async open<T>(
     file: string,
     options: JournalOptions = {},
   ): Promise<Result<{ entries: T[]; journal: Journal<T> }>> {
-    const read = await readJournal<T>(file, options.wayOut);
+    const read = await readJournal<T>(file, options);
     if (!read.ok) return read;
     const { entries, torn } = read.value;
     try {

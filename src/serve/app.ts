@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { RecoveryManager } from '../recovery/manager.js';
 import type { Beat } from '../recovery/types.js';
 import type { Connection } from './answer.js';
+import { isSystemError } from './bug-report.js';
 import type { AppLimits, Context } from './endpoint.js';
 import { endpoints } from './endpoints/table.js';
 import { EventLog } from './events.js';
 import { openApi } from './openapi.js';
-import { problem } from './problem.js';
+import { internalError, problem } from './problem.js';
 import { toResponse } from './response.js';
 import { respond } from './respond.js';
 import { findRoutes } from './routes.js';
@@ -22,7 +23,7 @@ export interface AppOptions {
   readonly limits?: Partial<AppLimits>;
   /** Called for every heartbeat whose worker may go on. */
   readonly onBeat?: (workerId: string, beat: Beat) => void;
-  /** Told of what should not have happened: answered with 500, or an answer that was cut short. */
+  /** Told of what should not have happened: answered with 500 or 503, or an answer that was cut short. */
   readonly onBug?: (error: unknown, request: string) => void;
   /** From 0 up to 1. */
   readonly random?: () => number;
@@ -41,6 +42,7 @@ export interface App {
 
 const usualLimits: AppLimits = {
   bodyBytes: 1024 * 1024,
+  workerBodyBytes: 64 * 1024,
   checkpointBytes: 16 * 1024 * 1024,
   eventStreams: 100,
   eventsKept: 10_000,
@@ -94,8 +96,7 @@ export function createApp(options: AppOptions): App {
         return await routed(request, connection);
       } catch (error) {
         onBug(error, nameOf(request));
-        const text = 'The server met an error of its own, which its log tells; report it, or try again.';
-        return await toResponse(problem(500, text), request.method === 'HEAD', cutNothing);
+        return await toResponse(isSystemError(error) ? unreadable : problem(500, internalError), request.method === 'HEAD', cutNothing);
       }
     },
     endStreams() {
@@ -105,6 +106,11 @@ export function createApp(options: AppOptions): App {
   };
 }
 
+const unreadable = problem(
+  503,
+  "The server could not read what it keeps: see to its disk and its log; it is worth another try.",
+  { 'retry-after': '5' },
+);
 const pathOf = ({ url }: Request): string => new URL(url).pathname;
 const nameOf = (request: Request): string => `${request.method} ${pathOf(request)}`;
 const cutNothing = (): void => undefined;

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { ok, type Result } from '../util/result.js';
 import type { Answer } from './answer.js';
-import type { AppLimits, Endpoint } from './endpoint.js';
+import { type AppLimits, type Endpoint, mostBytes } from './endpoint.js';
 import { check } from './check.js';
 import { problem, refuse } from './problem.js';
 import { Upload } from './upload.js';
@@ -33,7 +33,7 @@ export async function takeBody(
     return ok({ body: undefined, upload, digest: () => upload.digest() });
   }
   if (!endpoint.body) return ok({ body: undefined, upload: Upload.none, digest: () => digestOf(nothing) });
-  const read = await readBody(request, limits.bodyBytes);
+  const read = await readBody(request, mostBytes(endpoint, limits));
   if (!read.ok) return read;
   const bytes = read.value;
   const value = parse(endpoint, headers, bytes);

@@ -23,6 +23,8 @@ export interface Context {
 export interface AppLimits {
   /** Of a JSON body. */
   readonly bodyBytes: number;
+  /** Of one that is about a single worker: many come at once. */
+  readonly workerBodyBytes: number;
   readonly checkpointBytes: number;
   /** Readers of events at the same time. */
   readonly eventStreams: number;
@@ -32,6 +34,12 @@ export interface AppLimits {
   readonly eventCommentMs: number;
   /** A reader of events is asked to come again after so long. */
   readonly eventStreamMs: number;
+}
+
+/** The most bytes of a body that an endpoint takes. */
+export function mostBytes({ path, upload }: Endpoint, limits: AppLimits): number {
+  if (upload) return limits.checkpointBytes;
+  return path.includes('{workerId}') ? limits.workerBodyBytes : limits.bodyBytes;
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>;

@@ -35,13 +35,13 @@ export class Gate {
   }
 
   opened(socket: Socket): void {
-    const id = peerOf(socket);
+    const id = endsOf(socket);
     if (id === undefined || this.closing) {
       // it is gone already, or comes too late
       socket.destroy();
       return;
     }
-    // the same peer can only come again when its former connection is no more
+    // the same ends can only meet again when their former connection is no more
     this.drop(id);
     const connection: Connection = { socket, answers: new Set() };
     this.open.set(id, connection);
@@ -59,14 +59,14 @@ export class Gate {
 
   /** What is sent on it goes through TLS from now on. */
   secured(socket: Socket): void {
-    const connection = this.open.get(peerOf(socket) ?? '');
+    const connection = this.open.get(endsOf(socket) ?? '');
     if (connection) connection.socket = socket;
     else socket.destroy();
   }
 
   /** @param goOn tells a sender that waits for it to send the body */
   request(incoming: IncomingMessage, outgoing: ServerResponse, goOn: () => void = () => undefined): void {
-    const id = peerOf(incoming.socket) ?? '';
+    const id = endsOf(incoming.socket) ?? '';
     const connection = this.open.get(id);
     if (!connection) {
       incoming.socket.destroy();
@@ -81,13 +81,15 @@ export class Gate {
       turnAway(outgoing, refusal);
     } else {
       goOn();
+      // it was judged: whatever form of our name it is, nothing that follows is to judge it again
+      incoming.headers.host = 'localhost';
       this.parts.serve(incoming, outgoing);
     }
   }
 
   /** What came on it is no HTTP, or came too slowly. */
   badHttp(error: Error, socket: Socket): void {
-    const connection = this.open.get(peerOf(socket) ?? '');
+    const connection = this.open.get(endsOf(socket) ?? '');
     const begun = [...(connection?.answers ?? [])].some((answer) => answer.headersSent);
     answerBadHttp(error, socket, begun);
   }
@@ -157,11 +159,14 @@ export class Gate {
   }
 }
 
-/** Who is at the other end: one peer has one connection at a time. The socket below TLS and the one above say the same. */
-function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
-  return remoteAddress === undefined || remotePort === undefined
+/**
+ * Both ends of a connection: no other has the same while it lives, and the socket below TLS and the one above say the
+ * same.
+ */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | undefined {
+  return remotePort === undefined || localPort === undefined
     ? undefined
-    : `${remoteAddress} ${remotePort}`;
+    : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 const shutting: Refusal = {

@@ -4,8 +4,8 @@ import { problem } from './problem.js';
 import type { WorkerJournal } from './worker-journal.js';
 
 /**
- * Answers a request once, however often it is sent under its Idempotency-Key. A refusal changed nothing, so it is not kept:
- * the same request may be tried again.
+ * Answers a request once, however often it is sent under its Idempotency-Key. A refusal is not kept: the same request may
+ * be tried again. What was done, and only the disk refused, is not done again then (see WorkerJournal).
  */
 export async function answerOnce(
   journal: Pick<WorkerJournal, 'once'>,

@@ -1,5 +1,5 @@
 import { z } from '../config/values.js';
-import type { AppLimits, Documented, Endpoint } from './endpoint.js';
+import { type AppLimits, type Documented, type Endpoint, mostBytes } from './endpoint.js';
 import { parametersOf } from './parameters.js';
 import { type ProblemStatus, problemTitles, problemType } from './problem.js';
 import { Checkpoint, named, ProblemSchema } from './schemas.js';
@@ -68,17 +68,16 @@ function parametersIn(endpoint: Endpoint): Json[] {
 /** The errors that an endpoint of this form may answer with, and what they mean. */
 function problemsOf(endpoint: Endpoint, limits: AppLimits): Readonly<Partial<Record<ProblemStatus, string>>> {
   const takesBody = endpoint.body !== undefined || endpoint.upload === true;
-  const most = endpoint.upload ? limits.checkpointBytes : limits.bodyBytes;
+  const most = takesBody ? mostBytes(endpoint, limits) : Math.max(limits.bodyBytes, limits.checkpointBytes);
   return {
     400: 'Something in the request is wrong or unknown; the detail names it.',
     401: 'The token is missing or wrong.',
     403: 'The Host or the Origin is not this server.',
-    ...(takesBody && {
-      408: 'The request took too long to come.',
-      413: `The body is larger than ${most} bytes.`,
-      415: 'The body is not JSON by its type.',
-    }),
+    408: 'The request took too long to come.',
+    413: `The body is larger than ${most} bytes.`,
+    ...(takesBody && { 415: 'The body is not JSON by its type.' }),
     ...(endpoint.once && { 422: 'The Idempotency-Key was used for another body.' }),
+    431: 'The request has more headers than are taken.',
     500: problemTitles[500],
     503: 'Too much at once, or the server is closing; try again.',
     ...(endpoint.method !== 'GET' && { 507: "It could not be stored; see to the server's disk." }),

@@ -17,15 +17,21 @@ export const problemTitles = {
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
+  409: 'Conflict',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
   507: 'Insufficient Storage',
 } as const;
 
 export type ProblemStatus = keyof typeof problemTitles;
+
+/** What is said of a bug of ours. */
+export const internalError =
+  'The server met an error of its own, which its log tells; report it, or try again.';
 
 export const problemType = 'application/problem+json';
 

@@ -1,6 +1,7 @@
-import { errorCode, errorText } from '../util/os/durable.js';
+import { errorText } from '../util/os/durable.js';
 import type { Answer, Connection } from './answer.js';
 import { cutShort, takeBody } from './body.js';
+import { isSystemError } from './bug-report.js';
 import type { Context, Endpoint } from './endpoint.js';
 import { answerOnce } from './once.js';
 import { readParameters } from './parameters.js';
@@ -16,7 +17,7 @@ export interface Call {
 
 /**
  * Checks a request against its line of the table and lets the handler work.
- * @throws what is a bug
+ * @throws what is a bug, and what the system refused to who only asks
  */
 export async function respond(
   endpoint: Endpoint,
@@ -45,5 +46,3 @@ export async function respond(
     return problem(507, text);
   }
 }
-
-const isSystemError = (error: unknown): boolean => /^E(?!RR_)[A-Z0-9]+$/.test(errorCode(error) ?? '');

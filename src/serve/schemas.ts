@@ -102,7 +102,7 @@ export const HeartbeatAnswers = z
 
 export const Failure = z
   .strictObject(
-    { reason: anyText(65_536).describe('Its first 2,000 characters are kept.').exactOptional() },
+    { reason: anyText(10_000).describe('Its first 2,000 characters are kept.').exactOptional() },
     object,
   )
   .register(named, { id: 'Failure' });

@@ -1,16 +1,17 @@
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import os from 'node:os';
 import { Socket } from 'node:net';
-import { errorCode, errorText } from '../util/os/durable.js';
-import { ok, type Result } from '../util/result.js';
-import { bareName, isWildcard, loopbackNames, urlOf } from './address.js';
+import { errorCode } from '../util/os/durable.js';
+import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { bareName, isWildcard, loopbackNames, urlOf, wrongName } from './address.js';
 import { type ConnectionLimits, Connections } from './connections.js';
 import { Gate } from './gate.js';
 import { createGuard, type Refusal } from './guard.js';
 import { listen } from './listen.js';
 import { patientResponse } from './patient-response.js';
+import { internalError, problem } from './problem.js';
 import { seldom } from './seldom.js';
 import type { TlsFiles } from './tls.js';
 
@@ -37,6 +38,8 @@ export interface ServerOptions {
   readonly endStreams?: () => void;
   /** Told in plain words, of each kind once a minute at most, what is wrong with the machine or the network. */
   readonly onTrouble?: (text: string) => void;
+  /** Told of what should not have happened: `fetch` threw. */
+  readonly onBug?: (error: unknown) => void;
   readonly times?: Partial<ServerTimes>;
 }
 
@@ -66,16 +69,21 @@ export interface RunningServer {
 /**
  * Puts what answers requests behind HTTP/1.1, or HTTPS, and keeps from it whoever has no business there: other hosts and
  * sites, who has no token, bodies that are too large, senders that never end, more connections than there is room for.
- * @returns exit 75 where the port is taken, 78 where it can never be listened on
+ * @returns exit 75 where the port is taken, 78 where it can never be listened on, or a name is none
  */
 export async function startServer(options: ServerOptions): Promise<Result<RunningServer>> {
+  const { allowHosts = [], onBug = () => undefined } = options;
+  const wrong =
+    wrongName('--host', options.host) ??
+    allowHosts.map((name) => wrongName('--allow-host', name)).find(Boolean);
+  if (wrong !== undefined) return fail(wrong, exitStatus.config);
   const times = { ...usualTimes(options.maxBodyBytes), ...options.times };
   const scheme = options.tls ? 'https' : 'http';
   const host = isWildcard(options.host) ? os.hostname() : bareName(options.host);
-  const names = new Set([...loopbackNames, host, ...(options.allowHosts ?? [])].map(bareName));
+  const names = new Set([...loopbackNames, host, ...allowHosts].map(bareName));
   const trouble = seldom(options.onTrouble ?? (() => undefined));
   const listener = getRequestListener((request, { outgoing }) => options.fetch(request, outgoing), {
-    errorHandler: unforeseen,
+    errorHandler: (error) => unforeseen(error, onBug),
   });
   const gate = new Gate({
     guard: createGuard({ token: options.token, scheme, names }),
@@ -87,7 +95,7 @@ export async function startServer(options: ServerOptions): Promise<Result<Runnin
   });
   const server = createServer(options.tls, times);
   connect(server, gate);
-  const listening = await listen(server, bareName(options.host), options.port);
+  const listening = await listen(server, options.host.replace(/^\[(.*)\]$/, '$1'), options.port);
   if (!listening.ok) return listening;
   server.on('error', (error) => trouble(errorCode(error) ?? '', acceptTrouble(error)));
   return ok({
@@ -124,12 +132,15 @@ function createServer(tls: TlsFiles | undefined, times: ServerTimes): Server {
     connectionsCheckingInterval: Math.min(1000, times.headersMs),
     maxHeaderSize: 16 * 1024,
     noDelay: true,
+    // the guard says it better
+    requireHostHeader: false,
     ServerResponse: patientResponse(times.lingerMs),
   };
   const server = tls
     ? https.createServer({ ...settings, ...tls, handshakeTimeout: times.headersMs, minVersion: 'TLSv1.2' })
     : http.createServer(settings);
-  server.maxHeadersCount = 100;
+  // their size bounds them; what is beyond a number would be left out without a word, the token too
+  server.maxHeadersCount = 0;
   server.timeout = times.stalledMs;
   return server;
 }
@@ -138,6 +149,8 @@ function connect(server: Server, gate: Gate): void {
   server.on('connection', (socket: Socket) => gate.opened(socket));
   server.on('secureConnection', (socket: Socket) => gate.secured(socket));
   server.on('request', (incoming, outgoing) => gate.request(incoming, outgoing));
+  // any other expectation may be ignored (RFC 9110), but not the token
+  server.on('checkExpectation', (incoming, outgoing) => gate.request(incoming, outgoing));
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
     gate.request(incoming, outgoing, () => outgoing.writeContinue()),
   );
@@ -147,19 +160,15 @@ function connect(server: Server, gate: Gate): void {
   });
 }
 
-/** The last resort: what answers requests throws only by a bug. */
-function unforeseen(error: unknown): Response {
-  const problem = {
-    type: 'about:blank',
-    title: 'Internal Server Error',
-    status: 500,
-    detail: errorText(error),
-  };
-  return new Response(JSON.stringify(problem), {
-    status: 500,
-    headers: { 'Content-Type': 'application/problem+json' },
-  });
+/** The last resort: what answers requests throws only by a bug, unless the request is none that can be made one of. */
+function unforeseen(error: unknown, onBug: (error: unknown) => void): Response {
+  const isTheirs = error instanceof RequestError;
+  if (!isTheirs) onBug(error);
+  const { status, headers, body } = isTheirs ? problem(400, badRequest) : problem(500, internalError);
+  return new Response(JSON.stringify(body), { status, ...(headers && { headers }) });
 }
+
+const badRequest = 'This is no request that can be answered; see /openapi.json.';
 
 const acceptTrouble = (error: Error): string =>
   ['EMFILE', 'ENFILE'].includes(errorCode(error) ?? '')

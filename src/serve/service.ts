@@ -10,7 +10,11 @@ import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { version } from '../util/version.js';
 import { isLoopback } from './address.js';
 import { createApp } from './app.js';
+import { bugReport } from './bug-report.js';
+import { makeCheckpointFolder } from './checkpoint-folder.js';
 import { connectionLimits } from './connections.js';
+import { mayPass } from './may-pass.js';
+import { seldom } from './seldom.js';
 import { type RunningServer, type ServerOptions, startServer } from './server.js';
 import { loadTls, type TlsFiles } from './tls.js';
 import { readOrMakeToken } from './token.js';
@@ -70,9 +74,12 @@ interface ServerRecord {
 /**
  * Opens everything that a service consists of, or says in one sentence why not, and leaves nothing open then. What an
  * earlier life of it knew is there again, and each worker gets a whole timeout from now on.
- * @returns exit 75 where the port is taken, 78 for what is wrong with the options or the folder, 125 for damage
+ * @returns exit 75 where the port is taken or the disk full, 78 for what is wrong with the options or the folder, 125 for damage
  */
-export async function openService(options: ServiceOptions): Promise<Result<Service>> {
+export const openService = async (options: ServiceOptions): Promise<Result<Service>> =>
+  mayPass(await open(options));
+
+async function open(options: ServiceOptions): Promise<Result<Service>> {
   const tls = await protection(options);
   if (!tls.ok) return tls;
   const { dir, tokenFile = path.join(dir, 'token') } = options;
@@ -81,11 +88,14 @@ export async function openService(options: ServiceOptions): Promise<Result<Servi
   } catch (error) {
     return refused(`make the folder ${dir}`, error);
   }
+  const { checkpointDir = path.join(dir, 'checkpoints') } = options;
+  const folder = await makeCheckpointFolder(checkpointDir);
+  if (!folder.ok) return folder;
   const token = await readOrMakeToken(tokenFile);
   if (!token.ok) return token;
   const journal = await openWorkerJournal(dir, { onNotice: options.notice });
   if (!journal.ok) return journal;
-  const opened = openManager(options, journal.value);
+  const opened = openManager({ ...options, checkpointDir }, journal.value);
   if (!opened.ok) {
     await journal.value.close();
     return opened;
@@ -151,10 +161,13 @@ async function protection({
 }
 
 /** @returns exit 78 for an option that the manager does not take */
-function openManager(options: ServiceOptions, journal: WorkerJournal): Result<RecoveryManager> {
-  const { dir, heartbeatInterval, heartbeatTimeout, maxFailures, keepCheckpoints = 3, notice } = options;
+function openManager(
+  options: ServiceOptions & { readonly checkpointDir: string },
+  journal: WorkerJournal,
+): Result<RecoveryManager> {
+  const { checkpointDir, heartbeatInterval, heartbeatTimeout, maxFailures, keepCheckpoints = 3, notice } = options;
   const checkpoints = new JsonCheckpoints({
-    dir: options.checkpointDir ?? path.join(dir, 'checkpoints'),
+    dir: checkpointDir,
     keep: keepCheckpoints,
     onNotice: notice,
   });
@@ -186,12 +199,17 @@ async function serve(
   },
 ): Promise<Result<RunningServer>> {
   const { notice, maxCheckpointBytes = usualCheckpointBytes, onBeat } = options;
+  const tellSeldom = seldom(notice);
+  const tellBug = (error: unknown, request: string): void => {
+    const { kind, text } = bugReport(error, request);
+    tellSeldom(kind, text);
+  };
   const app = createApp({
     manager: parts.manager,
     journal: parts.journal,
     version,
     limits: { checkpointBytes: maxCheckpointBytes, bodyBytes: jsonBytes },
-    onBug: (error, request) => notice(`${request} met an error of ours: ${traceOf(error)}`),
+    onBug: tellBug,
     ...(onBeat && { onBeat }),
   });
   const openFiles = Number(readLimits().find(({ name }) => name === 'Max open files')?.hard);
@@ -208,13 +226,11 @@ async function serve(
     connections: limits,
     maxBodyBytes: Math.max(maxCheckpointBytes, jsonBytes),
     onTrouble: notice,
+    onBug: (error) => tellBug(error, 'a request'),
   });
   if (!server.ok) app.endStreams();
   return server;
 }
-
-const traceOf = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
 
 /** Workers that live know the port of our last life, so that one is tried first. */
 async function startOnFreePort(
@@ -225,7 +241,7 @@ async function startOnFreePort(
   if (port !== undefined) return startServer({ ...options, port });
   const earlier = await readVersioned<ServerRecord>(record, 'delete it');
   const known = earlier.ok ? earlier.value?.port : undefined;
-  const first = known ?? usualPort;
+  const first = Number.isInteger(known) && Number(known) > 0 && Number(known) < 65_536 ? Number(known) : usualPort;
   const server = await startServer({ ...options, port: first });
   if (server.ok || server.error.code !== 'EADDRINUSE') return server;
   notice(

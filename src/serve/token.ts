@@ -74,7 +74,11 @@ function whoElse({ mode, uid }: Stats): string | undefined {
 }
 
 async function make(file: string): Promise<Result<string>> {
-  const draft = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(8).toString('hex')}`);
+  // a name that is swept with the half-written files of the folder
+  const draft = path.join(
+    path.dirname(file),
+    `.${path.basename(file)}.${process.pid}.${randomBytes(6).readUIntBE(0, 6)}.tmp`,
+  );
   await writeFileAtomic(draft, `${randomBytes(randomLength).toString('base64url')}\n`);
   try {
     // unlike a rename this takes nothing away from who was first

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 
+/** Pieces smaller than this are put together: who writes and hashes them pays for each. */
+const pieceBytes = 64 * 1024;
+
 /** A body that goes to its place unread. It remembers its digest, and whether its sender went before its end. */
 export class Upload implements AsyncIterable<Uint8Array> {
   static readonly none = new Upload(null, 0);
@@ -40,12 +43,13 @@ export class Upload implements AsyncIterable<Uint8Array> {
     return this.#state === 'whole' ? this.#hash.copy().digest('hex') : '';
   }
 
+  /** @returns undefined: it has ended */
   async #next(chunks: AsyncIterator<Uint8Array> | undefined): Promise<Uint8Array | undefined> {
     try {
-      const one = await chunks?.next();
-      if (one && !one.done) {
-        this.#hash.update(one.value);
-        return one.value;
+      const piece = await gather(chunks, Math.min(pieceBytes, this.#maxBytes + 1));
+      if (piece) {
+        this.#hash.update(piece);
+        return piece;
       }
     } catch (error) {
       this.#state = 'broken';
@@ -53,5 +57,24 @@ export class Upload implements AsyncIterable<Uint8Array> {
     }
     this.#state = 'whole';
     return undefined;
+  }
+}
+
+/** @returns at least `least` bytes, or what is left; undefined: nothing is */
+async function gather(
+  chunks: AsyncIterator<Uint8Array> | undefined,
+  least: number,
+): Promise<Uint8Array | undefined> {
+  let gathered: Buffer | undefined;
+  let length = 0;
+  for (;;) {
+    const one = await chunks?.next();
+    if (!one || one.done) return length > 0 ? gathered?.subarray(0, length) : undefined;
+    const chunk = one.value;
+    if (length + chunk.length >= least)
+      return gathered ? Buffer.concat([gathered.subarray(0, length), chunk]) : chunk;
+    gathered ??= Buffer.allocUnsafe(least);
+    gathered.set(chunk, length);
+    length += chunk.length;
   }
 }

@@ -6,7 +6,7 @@ import { Answers, type KeptAnswer } from './answers.js';
 export interface Row {
   readonly number: number;
   readonly worker: WorkerState;
-  readonly limits: WorkerTimes;
+  readonly limits: Partial<WorkerTimes>;
 }
 
 /** One step of an entry of the journal. Each says what is now, not what differs: taken twice, it comes to the same. */
@@ -15,8 +15,15 @@ export type Step =
   | { readonly type: 'gone'; readonly workerId: string }
   | { readonly type: 'monitoring'; readonly monitoring: boolean }
   | { readonly type: 'answer'; readonly answer: KeptAnswer }
+  /** First of all, and says that the entry was to survive a power cut. */
+  | { readonly type: 'durable' }
   /** Plain heartbeats, three numbers each: the worker's number, its lastHeartbeat less `at`, its currentBatch. */
   | { readonly type: 'beats'; readonly at: number; readonly beats: number[] };
+
+export const durableStep = { type: 'durable' } as const satisfies Step;
+
+/** How an entry's text begins with it. No string in JSON can hold this, for its quotes would be escaped. */
+export const durableMark = `[${JSON.stringify(durableStep)}`;
 
 export interface Changes {
   readonly changes: readonly WorkerChange[];
@@ -83,6 +90,8 @@ export class WorkerImage {
         this.rows.delete(step.workerId);
         return;
       }
+      case 'durable':
+        return;
       case 'monitoring':
         this.monitoring = step.monitoring;
         return;

@@ -5,7 +5,7 @@ import { damaged, refused } from '../runs/problems.js';
 import { freeName } from '../runs/versioned-file.js';
 import { writeFileAtomic } from '../util/os/durable.js';
 import { ok, type Result } from '../util/result.js';
-import type { Step, WorkerImage } from './worker-journal-image.js';
+import { durableMark, type Step, type WorkerImage } from './worker-journal-image.js';
 import { readSnapshot } from './worker-journal-snapshot.js';
 
 /** The files of a worker journal. */
@@ -25,6 +25,9 @@ export const filesIn = (dir: string): JournalFiles => ({
 export const wayOut =
   'move state.json and the journal files away: workers register again by themselves, and their checkpoints are found';
 
+/** A power cut may spoil heartbeats that were not synced yet, in any order. */
+export const reading = { wayOut, durableMark } as const;
+
 export interface Opened {
   readonly image: WorkerImage;
   readonly journal: Journal<Step[]>;
@@ -34,16 +37,16 @@ export interface Opened {
 
 /**
  * Reads `state.json`, then what the journals say beyond it. Entries are numbered through all files, so that one that is
- * missing or too short is noticed. A torn last line is cut off and kept aside.
+ * missing or too short is noticed. A torn end is cut off and kept aside.
  * @returns damage is a Problem (exit 125), and nothing is changed then
  */
 export async function openFiles(names: JournalFiles): Promise<Result<Opened>> {
   const state = await readSnapshot(names.state, wayOut);
   if (!state.ok) return state;
   const { image, seq } = state.value;
-  const old = await readJournal<Step[]>(names.old, wayOut);
+  const old = await readJournal<Step[]>(names.old, reading);
   if (!old.ok) return old;
-  const present = await readJournal<Step[]>(names.journal, wayOut);
+  const present = await readJournal<Step[]>(names.journal, reading);
   if (!present.ok) return present;
   const gap = gapIn(names, seq, old.value, present.value);
   if (gap) return gap;
@@ -56,7 +59,7 @@ export async function openFiles(names: JournalFiles): Promise<Result<Opened>> {
   } catch (error) {
     return refused(`keep the end of ${names.old}`, error);
   }
-  const opened = await Journal.open<Step[]>(names.journal, { wayOut, after: Math.max(seq, old.value.last) });
+  const opened = await Journal.open<Step[]>(names.journal, { ...reading, after: Math.max(seq, old.value.last) });
   if (!opened.ok) return opened;
   const unfinished = old.value.size > 0 || old.value.torn.length > 0;
   return ok({ image, journal: opened.value.journal, unfinished });

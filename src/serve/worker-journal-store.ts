@@ -2,8 +2,8 @@ import path from 'node:path';
 import { Journal } from '../runs/journal.js';
 import { errorText, files, syncDir } from '../util/os/durable.js';
 import { type Problem, ProblemError, type Result } from '../util/result.js';
-import type { Changes, Step, WorkerImage } from './worker-journal-image.js';
-import { type JournalFiles, type Opened, wayOut } from './worker-journal-open.js';
+import { type Changes, durableStep, type Step, type WorkerImage } from './worker-journal-image.js';
+import { type JournalFiles, type Opened, reading } from './worker-journal-open.js';
 import { writeSnapshot } from './worker-journal-snapshot.js';
 
 /** A power cut costs so much of what need not survive one. */
@@ -53,7 +53,7 @@ export class WorkerJournalStore {
   async write(batch: readonly Changes[], durable: boolean): Promise<void> {
     const steps = this.image.encode(batch);
     if (steps.length === 0) return;
-    unwrap(await this.#journal.append([steps], durable));
+    unwrap(await this.#journal.append([durable ? [durableStep, ...steps] : steps], durable));
     this.image.apply(steps);
     if (!durable) this.#syncTimer ??= setTimeout(() => void this.#syncLater(), syncEveryMs).unref();
     if (this.#journal.size > this.#compactFrom && !this.#compaction) await this.#compact();
@@ -94,7 +94,7 @@ export class WorkerJournalStore {
     // where the rest fails, appends go on where they went: an old journal without another is read like the only one
     if (!this.#renamed) await files.rename(journal, old);
     this.#renamed = true;
-    const next = unwrap(await Journal.open<Step[]>(journal, { wayOut, after: this.#journal.last }));
+    const next = unwrap(await Journal.open<Step[]>(journal, { ...reading, after: this.#journal.last }));
     await this.#journal.close();
     this.#journal = next.journal;
     this.#renamed = false;

@@ -1,8 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Remembered, WorkerChange, WorkerLog } from '../recovery/ports.js';
-import { ok, type Result } from '../util/result.js';
+import { sweepTemporaries } from '../util/os/durable.js';
+import { ok, ProblemError, type Result } from '../util/result.js';
 import { type Answer, idOf, type KeyedRequest, type KeptAnswer } from './answers.js';
 import { Append, GroupCommit } from './group-commit.js';
+import { seldom } from './seldom.js';
+import { Backlog } from './worker-journal-backlog.js';
 import { filesIn, openFiles } from './worker-journal-open.js';
 import { WorkerJournalStore } from './worker-journal-store.js';
 
@@ -41,7 +44,9 @@ export async function openWorkerJournal(
   const names = filesIn(dir);
   const opened = await openFiles(names);
   if (!opened.ok) return opened;
-  return ok(new WorkerJournal(new WorkerJournalStore(names, opened.value, compactAt, onNotice), now));
+  // of a life that was killed; after the state could be read, for damage changes nothing
+  await sweepTemporaries(dir);
+  return ok(new WorkerJournal(new WorkerJournalStore(names, opened.value, compactAt, onNotice), now, onNotice));
 }
 
 /** The durable log of the table of workers, and of the answers to requests that may be sent again. */
@@ -51,26 +56,26 @@ export class WorkerJournal implements WorkerLog {
   readonly #store: WorkerJournalStore;
   readonly #now: () => number;
   readonly #commit: GroupCommit;
+  readonly #backlog = new Backlog();
+  readonly #tellSeldom: (kind: string, text: string) => void;
   readonly #underWay = new AsyncLocalStorage<UnderWay>();
   /** By request: settles when its answer is kept, or there is none. */
   readonly #answering = new Map<string, Promise<unknown>>();
   #closed = false;
 
-  constructor(store: WorkerJournalStore, now: () => number) {
+  constructor(store: WorkerJournalStore, now: () => number, onNotice: (message: string) => void) {
     this.#store = store;
     this.#now = now;
-    this.#commit = new GroupCommit((group) =>
-      store.write(
-        group,
-        group.some(({ durable }) => durable),
-      ),
-    );
+    this.#tellSeldom = seldom(onNotice);
+    this.#commit = new GroupCommit((group) => this.#write(group));
     this.remembered = store.image.remembered;
   }
 
   /**
    * @inheritdoc
-   * Inside the work of {@link once} it settles at once: the answer to the request waits for the disk instead.
+   * What the disk refuses is kept in memory and goes there with whatever is written next; for what is not durable that
+   * is enough, and a notice is given. Inside the work of {@link once} it settles at once: the answer to the request
+   * waits for the disk instead.
    */
   async append(changes: readonly WorkerChange[], durable: boolean): Promise<void> {
     if (this.#closed) throw new Error('the journal of workers is closed');
@@ -84,22 +89,28 @@ export class WorkerJournal implements WorkerLog {
     append.changes.push(...changes);
     append.durable = durable;
     this.#commit.add(append);
-    await append.written;
+    await append.written.catch((error: unknown) => {
+      if (durable || !(error instanceof ProblemError)) throw error;
+      this.#tellSeldom('heartbeats', `${error.message}; heartbeats count all the same, and are written later`);
+    });
   }
 
   /**
    * Answers a request once, however often it is sent: what `work` appends and its answer go to disk in one piece, so that
-   * neither is there without the other. Of two at the same time the second waits for the first.
+   * neither is there without the other. Where the disk refuses them both stay in memory: the same request sent again waits
+   * for that write, and does nothing anew. Of two at the same time the second waits for the first.
    * @param digest of the request's body; undefined: it was not whole. Called after `work`, or in its place
-   * @param work its answer is kept if its status is under 300: an error changed nothing, so the request may be tried again
-   * @throws what `work` throws, nothing is kept then; or that the disk refuses it
+   * @param work its answer is kept if its status is under 300: after an error the request may be tried again
+   * @throws what `work` throws, no answer is kept then; or that the disk refuses it
    */
   async once(request: KeyedRequest, digest: Digest, work: () => Promise<Answer>): Promise<Once> {
     const id = idOf(request);
     for (let other = this.#answering.get(id); other; other = this.#answering.get(id)) await other;
-    const kept = this.#store.image.answers.get(request, this.#now());
+    const written = this.#store.image.answers.get(request, this.#now());
+    const kept = written ?? this.#backlog.answers.get(request, this.#now());
     if (kept) {
       if ((await digest()) !== kept.digest) return { type: 'other-body' };
+      if (!written) await this.#writeBacklog();
       const { status, headers, body } = kept;
       return { type: 'replayed', answer: { status, headers, body } };
     }
@@ -113,7 +124,30 @@ export class WorkerJournal implements WorkerLog {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#commit.idle();
+    await this.#writeBacklog().catch((error: unknown) => {
+      if (!(error instanceof ProblemError)) throw error;
+      this.#tellSeldom('close', `${error.message}; what it held back until now is lost`);
+    });
     await this.#store.close();
+  }
+
+  async #write(group: readonly Append[]): Promise<void> {
+    const late = this.#backlog.isEmpty ? [] : this.#backlog.batch();
+    try {
+      await this.#store.write([...late, ...group], late.length > 0 || group.some(({ durable }) => durable));
+    } catch (error) {
+      this.#backlog.add(group, (workerId) => this.#store.image.rows.has(workerId));
+      throw error;
+    }
+    this.#backlog.clear();
+  }
+
+  async #writeBacklog(): Promise<void> {
+    if (this.#backlog.isEmpty) return;
+    const append = new Append(false);
+    append.durable = true;
+    this.#commit.add(append);
+    await append.written;
   }
 
   async #answer(named: KeyedRequest, digest: Digest, work: () => Promise<Answer>): Promise<Answer> {

@@ -186,7 +186,7 @@ export const recursiveRows: Readonly<Record<string, Check>> = {
     const again = new RecursiveTrainingRecovery({ retry: same, backoff: soon, maxRetries: 9 });
     assert.equal(await again.recover(fault, { step: 7 }), false);
     assert.equal(retries, 2);
-    await names('step', { step: 1.5 });
+    await names('step', { step: 'ten' });
   },
 
   'context.epoch': async () => {

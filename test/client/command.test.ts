@@ -46,7 +46,23 @@ test('without a server in the environment one sentence says what to set', async 
   const noToken = await worker({ TRAINGUARD_URL: 'http://localhost:8471' });
   assert.match(noToken.stderr, /RecoveryError: set TRAINGUARD_TOKEN_FILE \(or TRAINGUARD_TOKEN\)/);
   const noFile = await worker({ TRAINGUARD_URL: 'http://localhost:8471', TRAINGUARD_TOKEN_FILE: '/nowhere' });
-  assert.match(noFile.stderr, /RecoveryError: TRAINGUARD_TOKEN_FILE cannot be read: .*\/nowhere/);
+  assert.match(
+    noFile.stderr,
+    /TRAINGUARD_TOKEN_FILE: there is no \/nowhere: has `trainguard serve` been started/,
+  );
   const noUrl = await worker({ TRAINGUARD_URL: 'localhost:8471', TRAINGUARD_TOKEN: 'x' });
   assert.match(noUrl.stderr, /RecoveryError: TRAINGUARD_URL is to be http:\/\/HOST:PORT/);
+  const given = await runProgram(
+    t,
+    [pythonPath(), '-c', "from trainguard_client import *; RecoveryManager(url='localhost:1')"],
+    {
+      env: {
+        PYTHONPATH: path.dirname(clientFile),
+        PYTHONDONTWRITEBYTECODE: '1',
+        TRAINGUARD_URL: 'http://localhost:8471',
+        TRAINGUARD_TOKEN: 'x',
+      },
+    },
+  ).done;
+  assert.match(given.stderr, /RecoveryError: url is to be http:.*, not localhost:1/);
 });

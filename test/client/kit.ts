@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before } from 'node:test';
-import type { TestEnd } from '../support/cleanup.js';
+import { atEnd, type TestEnd } from '../support/cleanup.js';
 import { pythonPath } from '../support/python.js';
 import { root } from '../support/root.js';
 import { type Ended, runCli, runProgram, type Running } from '../support/run-cli.js';
@@ -57,6 +59,41 @@ export function servingSuite(): () => Serving {
     if (!server) throw new Error('the server is not started yet');
     return server;
   };
+}
+
+export interface Meddled {
+  readonly status: number;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+}
+
+/** The same server behind a proxy that answers by itself where `answer` says so. */
+export async function behind(
+  t: TestEnd,
+  server: Serving,
+  answer: (asked: IncomingMessage) => Meddled | undefined,
+): Promise<Serving> {
+  const proxy = createServer((asked, answered) => {
+    const own = answer(asked);
+    if (own) {
+      asked.resume().on('end', () => answered.writeHead(own.status, own.headers).end(own.body));
+      return;
+    }
+    const { method, headers } = asked;
+    const onward = request(server.url + asked.url!, {
+      method,
+      headers: { ...headers, host: new URL(server.url).host },
+    });
+    onward.on('response', (real) => real.pipe(answered.writeHead(real.statusCode!, real.headers)));
+    onward.on('error', () => answered.destroy());
+    asked.pipe(onward);
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => proxy.once('listening', resolve));
+  atEnd(t, () => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  return { ...server, url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
 }
 
 /** A worker: Python, with all warnings errors, that knows where the server is. */

@@ -233,7 +233,7 @@ except RecoveryError as error: print(error)
     /^https:.*cannot be reached \(.*CERTIFICATE_VERIFY_FAILED.*; TRAINGUARD_CA names whom to trust\)$/,
   );
   assert.equal(known, 'True 1');
-  assert.match(nowhere!, /^TRAINGUARD_CA: \/nowhere cannot be read/);
+  assert.match(nowhere!, /^ca: \/nowhere cannot be read/);
 });
 
 /** Names of checkpoints there, the oldest first. */

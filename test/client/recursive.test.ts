@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { recoveryKinds } from '../../src/recovery/strategies.js';
-import { clientFile, python, servingSuite, well } from './kit.js';
+import { behind, clientFile, python, servingSuite, well } from './kit.js';
 
 describe('RecursiveTrainingRecovery in Python', () => {
   const server = servingSuite();
@@ -123,12 +123,16 @@ assert r.get_recovery_status()['attempts'] == 2
         `
 r = RecursiveTrainingRecovery({'retry': print})
 calls = (
-    lambda: r.recover('x', {'step': '12'}),
+    lambda: r.recover('x', 5),
     lambda: r.recover('x', RecoveryContext(run_id=7)),
-    lambda: r.recover('x', {'epoch': -1}),
     lambda: RecursiveTrainingRecovery({'maxRetires': 3}),
-    lambda: RecursiveTrainingRecovery({'strategies': {'gpu-memory': {'retry': True}}}),
-    lambda: RecursiveTrainingRecovery({}).recover('x'),
+    lambda: RecursiveTrainingRecovery({'retry': print, 'strategies': {'gpu-memory': {'retry': True}}}),
+    lambda: RecursiveTrainingRecovery({}),
+    lambda: RecursiveTrainingRecovery({'retry': 'train'}),
+    lambda: RecursiveTrainingRecovery({'retry': print, 'backoff': {'inital': 1}}),
+    lambda: RecursiveTrainingRecovery({'retry': print, 'backoff': {'initial': 'soon'}}),
+    lambda: RecursiveTrainingRecovery({'retry': print, 'backoff': {'factor': 0}}),
+    lambda: RecursiveTrainingRecovery({'retry': print, 'rollback_enabled': 'no'}),
 )
 for call in calls:
     try: call(); print('taken')
@@ -137,12 +141,143 @@ for call in calls:
       ),
     );
     assert.deepEqual(stdout.trimEnd().split('\n'), [
-      "context: step is to be a whole number from 0 on, not '12'",
+      'the context is to be a RecoveryContext, a dict, or an object whose fields can be set, not 5',
       'context: run_id is to be a text, not 7',
-      'context: epoch is to be a number from 0 on, not -1',
-      'config has no max_retires; it has max_retries, rollback_enabled, backoff, retry, strategies, manager',
+      'config has no max_retires; it has max_retries, rollback_enabled, backoff, retry, strategies, wait_for_server, manager',
       'strategies: gpu-memory is to say both retry and rollback, or neither',
       'config has no retry: give it the function that trains again',
+      'config has no retry: give it the function that trains again',
+      "backoff is to be a dict of initial, factor, max, jitter, not {'inital': 1}",
+      "backoff: initial is to be a number of seconds, or a time such as '100ms', '30s' or '5m', up to 24 days, not 'soon'",
+      'backoff: factor is to be a number from 1 to 1000, not 0',
+      "rollback_enabled is to be True or False, not 'no'",
     ]);
+  });
+
+  test("a wrong context does not lose the training's own error, a wrong step not even the retry", async (t) => {
+    const { stderr } = await well(
+      python(
+        t,
+        server(),
+        `
+r = RecursiveTrainingRecovery({'retry': lambda context: True, 'backoff': {'initial': '1ms', 'jitter': 0}})
+mine = ConnectionResetError('Connection reset by peer')
+try: r.recover(mine, 5); raise SystemExit('taken')
+except ValueError as error: assert error.__cause__ is mine
+assert r.recover(mine, {'step': '12', 'attempt': -1}) is True
+`,
+      ),
+    );
+    assert.match(stderr, /context: step is to be a whole number from 0 on, not '12'; let be/);
+  });
+
+  test('a decision that the server refuses is made here, by the default backoff', async (t) => {
+    const refusing = await behind(t, server(), ({ url }) =>
+      url === '/v1/recovery/decision'
+        ? { status: 400, body: '{"detail":"error.message is too long"}' }
+        : undefined,
+    );
+    const { stdout, stderr } = await well(
+      python(
+        t,
+        refusing,
+        `
+waited = []
+real = time.sleep
+time.sleep = lambda seconds: waited.append(seconds) if seconds >= 10 else real(seconds)
+def retry(context): raise RuntimeError('again')
+r = RecursiveTrainingRecovery({'retry': retry, 'max_retries': 2})
+print(r.recover(RuntimeError('x'), {}), waited, r.get_recovery_status()['attempts'])
+`,
+      ),
+    );
+    assert.equal(stdout, 'False [10.0, 20.0] 2\n');
+    assert.match(stderr, /the server cannot judge: .*error\.message is too long/);
+  });
+
+  test('what a checkpoint brings back goes further back each time, unless something newer was saved', async (t) => {
+    const { stdout } = await well(
+      python(
+        t,
+        server(),
+        `
+m = RecoveryManager()
+for step in (10, 20, 30): m.save_checkpoint('diverges', {'step': step})
+seen = []
+def retry(context):
+    seen.append(context['state']['step'])
+    if len(seen) == 2: m.save_checkpoint('diverges', {'step': 25})
+    if len(seen) < 4: raise FloatingPointError('loss is NaN at step 31')
+r = RecursiveTrainingRecovery({'manager': m, 'retry': retry, 'backoff': {'initial': 0.001}, 'max_retries': 2})
+try: raise FloatingPointError('loss is NaN at step 31')
+except FloatingPointError as error: print(r.recover(error, {'run_id': 'diverges', 'step': 31}), seen)
+`,
+      ),
+    );
+    // 30 is not tried again though it is the one before 25
+    assert.equal(stdout, 'True [30, 20, 25, 20]\n');
+  });
+
+  test('who gets further between failures has all retries again', async (t) => {
+    const { stdout } = await well(
+      python(
+        t,
+        server(),
+        `
+m = RecoveryManager()
+def trained(gets_further):
+    calls = []
+    def retry(context):
+        calls.append(1)
+        gets_further(context, len(calls))
+        if len(calls) < 4: raise ConnectionResetError('Connection reset by peer')
+    r = RecursiveTrainingRecovery({'manager': m, 'retry': retry, 'backoff': {'initial': '1ms'}, 'max_retries': 1})
+    return r.recover(ConnectionResetError('Connection reset by peer'), {'run_id': 'further', 'step': 1})
+def steps(context, call): context['step'] += 1
+print(trained(lambda context, call: None), trained(steps))
+def saves(context, call): m.save_checkpoint('further', call)
+print(trained(saves), trained(steps))
+`,
+      ),
+    );
+    // once it saves, what is not saved is no progress
+    assert.equal(stdout, 'False True\nTrue False\n');
+  });
+
+  test('without anything to go back to it says so', async (t) => {
+    const { stderr } = await well(
+      python(
+        t,
+        server(),
+        `
+r = RecursiveTrainingRecovery({'retry': lambda context: True, 'backoff': {'initial': 0.001}})
+try: raise FloatingPointError('loss is NaN')
+except FloatingPointError as error: r.recover(error, {'run_id': 'a-typo'})
+`,
+      ),
+    );
+    assert.match(stderr, /there is no checkpoint to go back to \(of a-typo\)/);
+  });
+
+  test('a server that is away for longer than a request is tried is waited for', async (t) => {
+    let away = 20;
+    const back = await behind(t, server(), () => (away-- > 0 ? { status: 503 } : undefined));
+    const { stderr } = await well(
+      python(
+        t,
+        back,
+        `
+m = RecoveryManager(retry_for=0)
+failure = ConnectionResetError('Connection reset by peer')
+settings = {'manager': m, 'retry': lambda context: True, 'backoff': {'initial': 0.001}}
+assert RecursiveTrainingRecovery(dict(settings, wait_for_server=0)).recover(failure) is False
+real = time.sleep
+time.sleep = lambda seconds: real(min(seconds, 0.01))
+assert RecursiveTrainingRecovery(settings).recover(failure) is True
+`,
+      ),
+    );
+    assert.match(stderr, /asked again for up to 7\d\d\d s: .* answered 503/);
+    assert.ok(away < 0);
   });
 });

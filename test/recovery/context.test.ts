@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { checkContext } from '../../src/recovery/context.js';
+import { checkContext, oddStep, stepOf } from '../../src/recovery/context.js';
 
 describe('the context of a recovery', () => {
   test('every field of the schema, and others, stay as they are', () => {
@@ -13,8 +13,7 @@ describe('the context of a recovery', () => {
   });
 
   const wrong: readonly [unknown, string][] = [
-    [{ step: 'ten' }, 'context.step must be a whole number from 0 to 9007199254740991, not "ten".'],
-    [{ step: 1.5 }, 'context.step must be a whole number from 0 to 9007199254740991, not 1.5.'],
+    [{ step: 'ten' }, 'context.step must be a whole number from 0, not "ten".'],
     [{ attempt: -1 }, 'context.attempt must be a whole number from 0 to 1000000000, not -1.'],
     [{ epoch: Number.NaN }, 'context.epoch must be a number from 0 to 9007199254740991, not NaN.'],
     [{ runId: 7 }, 'context.runId must be a text, not 7.'],
@@ -29,5 +28,17 @@ describe('the context of a recovery', () => {
     ],
   ];
   for (const [context, message] of wrong)
-    test(message, () => assert.throws(() => checkContext(context), { name: 'TypeError', message }));
+    test(message, () => {
+      const cause = new Error('what it died of');
+      assert.throws(() => checkContext(context, cause), { name: 'TypeError', message, cause });
+    });
+
+  test('a number that is no step is let pass, counts as unknown, and is told', () => {
+    for (const step of [Number.NaN, 12.5, -1, Infinity]) {
+      const context = checkContext({ step });
+      assert.equal(stepOf(context), undefined);
+      assert.equal(oddStep(context), `context.step is "${step}", which is no whole number from 0 on: the step counts as unknown`); // prettier-ignore
+    }
+    assert.deepEqual([stepOf({ step: 7 }), oddStep({ step: 7 }), oddStep({})], [7, undefined, undefined]);
+  });
 });

@@ -209,7 +209,7 @@ describe('what is done', () => {
     assert.deepEqual(decisions.map(({ delayMs }) => delayMs), [10_000, 20_000, 40_000, 0]); // prettier-ignore
     assert.deepEqual(decisions.map(({ retry }) => retry), [true, true, true, false]); // prettier-ignore
     assert.equal(decisions[0]?.why, 'retry 1 of 3');
-    assert.equal(decisions[3]?.why, '4 failures in a row without getting further');
+    assert.equal(decisions[3]?.why, 'retries used up: 3 of 3');
     assert.equal(decide(bug, { jitter: 0.5 }).delayMs, 11_250);
     assert.equal(decide(bug, { maxRetries: 0 }).why, 'no retries were asked for (maxRetries 0)');
   });

@@ -155,18 +155,63 @@ test('the newest that verifies is loaded; damaged ones are told of once, and sta
   assert.deepEqual(notices.length, 2);
   assert.match(
     notices[0]!,
-    /^\/.*\.json is damaged \(its SHA-256 is not the one in its name\) and is passed over for the one before it; it is left as it is$/,
+    /^\/.*\.json is damaged \(its SHA-256 is not the one in its name\) and is passed over; it is left as it is$/,
   );
   assert.ok(notices[0]!.startsWith(flipped!));
-  // they do not count as kept, and the good one goes only when there are three newer ones
+  // they do not count as kept and stay; the good one goes when there are three newer ones
   for (let n = 3; n < 5; n++) {
     await checkpoints.save('w', { n });
     assert.equal(readdirSync(path.join(dir, 'w')).length, n + 1);
   }
   await checkpoints.save('w', { n: 5 });
   const names = readdirSync(path.join(dir, 'w'));
-  assert.equal(names.length, 3);
-  assert.ok(![good, torn, flipped].some((file) => names.includes(path.basename(file!))));
+  assert.equal(names.length, 5);
+  assert.deepEqual(
+    [good, torn, flipped].map((file) => names.includes(path.basename(file!))),
+    [false, true, true],
+  );
+});
+
+test('where all are damaged it says so, and no number of saves deletes them, also in another life', async (t) => {
+  const dir = tempDir(t);
+  const first = new JsonCheckpoints({ dir, keep: 2 });
+  const damaged: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    const { path: file } = await first.save('w', { n });
+    writeFileSync(file, 'x');
+    damaged.push(path.basename(file));
+    await assert.rejects(new JsonCheckpoints({ dir, keep: 2 }).load('w'), {
+      name: 'DamagedCheckpointsError',
+      message: new RegExp(
+        n === 0
+          ? '^the only checkpoint of w in .*/w is damaged \\(its SHA-256 .*\\); move it away to begin anew$'
+          : '^all 2 checkpoints of w in .*/w are damaged \\(the newest: its SHA.*\\); move them away to begin anew$',
+      ),
+    });
+  }
+  const next = new JsonCheckpoints({ dir, keep: 2 });
+  for (let n = 2; n < 7; n++) await next.save('w', { n });
+  const names = readdirSync(path.join(dir, 'w')).sort();
+  assert.equal(names.length, 4);
+  assert.deepEqual(names.slice(0, 2), damaged);
+});
+
+test('the newest before a name', async (t) => {
+  const dir = tempDir(t);
+  const checkpoints = new JsonCheckpoints({ dir, keep: 3 });
+  const names: string[] = [];
+  for (let n = 0; n < 3; n++) names.push(path.basename((await checkpoints.save('w', { n })).path));
+  const before = async (name: string): Promise<string | null> => {
+    const opened = await checkpoints.open('w', name);
+    await opened?.close();
+    return opened && path.basename(opened.checkpoint.path);
+  };
+  assert.deepEqual(
+    [await before(names[2]!), await before(names[1]!), await before(names[0]!)],
+    [names[1], names[0], null],
+  );
+  writeFileSync(path.join(dir, 'w', names[0]!), '');
+  await assert.rejects(before(names[1]!), /^DamagedCheckpointsError: the only .* before .*json is damaged/);
 });
 
 test('what stands among the checkpoints and is none of them is passed over, whatever it is', async (t) => {
@@ -304,6 +349,10 @@ test('what the disk refuses is one clear sentence, and a folder that cannot be r
     message:
       /^cannot save a checkpoint of w in .*file\/w: ENOTDIR.*; make that folder writable, or choose another for checkpoints$/,
   });
+  const unreadable =
+    /^cannot read the checkpoints in .*file\/w: ENOTDIR.*; make it a folder that can be read, or choose another for checkpoints$/;
+  await assert.rejects(checkpoints.load('w'), { code: 'ENOTDIR', message: unreadable });
+  await assert.rejects(checkpoints.newest('w'), { code: 'ENOTDIR', message: unreadable });
   if (process.getuid?.() === 0) return; // root may read everything
   const closed = new JsonCheckpoints({ dir, keep: 3 });
   const { path: file } = await closed.save('w', 1);
@@ -321,11 +370,14 @@ test('whatever goes wrong where, there is the old or the new, and what was annou
       return new JsonCheckpoints({ dir, keep: 1 });
     },
     (checkpoints) => checkpoints.save('w', { n: 'after', filler: 'x'.repeat(200) }),
-    async ({ crashed, error, value }) => {
+    async ({ crashed, error, value, fault }) => {
       const fresh = new JsonCheckpoints({ dir, keep: 1 });
       const loaded = await fresh.load('w');
       const { n } = loaded?.state as { n: string };
       assert.ok(['before', 'after'].includes(n));
+      // from a disk that became read-only amid it nothing can be taken back
+      if (!crashed && error !== undefined && fault !== 'disk read-only')
+        assert.equal(n, 'before', 'what was refused is not loaded');
       if (!crashed && error === undefined) {
         assert.equal(n, 'after');
         assert.equal(loaded?.checkpoint.path, value?.path);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { UnknownWorkerError } from '../../src/recovery/arguments.js';
 import { RecoveryManager } from '../../src/recovery/manager.js';
@@ -153,7 +153,7 @@ describe('monitoring', () => {
   });
 
   test("with this host's own time: silence is seen, by a timer that keeps no process alive", async (t) => {
-    const manager = new RecoveryManager({ heartbeatTimeout: 0.06, checkpointDir: tempDir(t) });
+    const manager = new RecoveryManager({ heartbeatInterval: 0.02, checkpointDir: tempDir(t) });
     atEnd(t, () => manager.close());
     const alive = setTimeout(() => assert.fail('it was not seen within a minute'), 60_000);
     atEnd(t, () => clearTimeout(alive));
@@ -396,6 +396,25 @@ describe('checkpoints', () => {
     assert.equal((await again.manager.registerWorker('w0')).lastCheckpoint, path);
     assert.equal(await again.manager.saveCheckpoint('not-registered', null).then(existsSync), true);
     assert.equal(await again.manager.loadCheckpoint('not-registered'), null);
+  });
+
+  test('one that is saved while its worker registers is not lost sight of; what was moved away is', async (t) => {
+    const { manager } = watching(t);
+    await manager.registerWorker('w0');
+    const old = await manager.saveCheckpoint('w0', 1);
+    const look = manager.checkpoints.newest.bind(manager.checkpoints);
+    let newest = '';
+    manager.checkpoints.newest = async (id) => {
+      const found = await look(id);
+      newest = await manager.saveCheckpoint('w0', 2);
+      return found;
+    };
+    assert.equal((await manager.registerWorker('w0')).lastCheckpoint, newest);
+    manager.checkpoints.newest = look;
+    rmSync(newest);
+    assert.equal((await manager.registerWorker('w0')).lastCheckpoint, old);
+    rmSync(old);
+    assert.equal((await manager.registerWorker('w0')).lastCheckpoint, null);
   });
 
   test('what JSON cannot hold is refused, and nothing is told', async (t) => {

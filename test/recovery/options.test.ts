@@ -14,7 +14,13 @@ test('what is left out is the default, and the timeout three intervals', () => {
     ...checkpoints,
   });
   assert.deepEqual(
-    resolveOptions({ heartbeatTimeout: 0.5, maxFailures: 0, checkpointDir: '/c', keepCheckpoints: 1 }),
+    resolveOptions({
+      heartbeatInterval: 0.1,
+      heartbeatTimeout: 0.5,
+      maxFailures: 0,
+      checkpointDir: '/c',
+      keepCheckpoints: 1,
+    }),
     { times: { heartbeatTimeoutMs: 500, maxFailures: 0 }, checkpointDir: '/c', keepCheckpoints: 1 },
   );
 });
@@ -29,18 +35,27 @@ test("a worker's limits hold only what it brings", () => {
 });
 
 const refused: readonly [unknown, RegExp][] = [
-  [{ heartbeatInterval: 0 }, /^RangeError: heartbeatInterval is a number of seconds above 0, not 0$/],
+  [
+    { heartbeatInterval: 0 },
+    /^RangeError: heartbeatInterval is a number of seconds above 0, up to 2073600 \(24 days\), not 0$/,
+  ],
   [{ heartbeatInterval: -1 }, /^RangeError: heartbeatInterval is .*, not -1$/],
   [{ heartbeatInterval: NaN }, /^RangeError: heartbeatInterval is .*, not NaN$/],
   [
     { heartbeatTimeout: Infinity },
-    /^RangeError: heartbeatTimeout is a number of seconds above 0, not Infinity$/,
+    /^RangeError: heartbeatTimeout is a number of seconds above 0, up to 2073600 \(24 days\), not Infinity$/,
   ],
-  [{ heartbeatTimeout: '5' }, /^TypeError: heartbeatTimeout is a number of seconds above 0, not "5"$/],
+  [{ heartbeatTimeout: Number.MAX_VALUE }, /^RangeError: heartbeatTimeout is .*\(24 days\), not 1\.79/],
+  [{ heartbeatInterval: 2_073_601 }, /^RangeError: heartbeatInterval is .*\(24 days\), not 2073601$/],
+  [{ heartbeatTimeout: '5' }, /^TypeError: heartbeatTimeout is a number of seconds above 0, .*, not "5"$/],
   [{ heartbeatTimeout: null }, /^TypeError: heartbeatTimeout is .*, not null$/],
   [
     { heartbeatInterval: 5, heartbeatTimeout: 3 },
     /^RangeError: heartbeatTimeout is at least heartbeatInterval \(5 seconds\), not 3$/,
+  ],
+  [
+    { heartbeatTimeout: 1 },
+    /^RangeError: heartbeatTimeout is at least heartbeatInterval \(5 seconds unless given\), not 1; if workers beat more often, say so by heartbeatInterval$/,
   ],
   [{ maxFailures: -1 }, /^RangeError: maxFailures is a whole number from 0 on, not -1$/],
   [{ maxFailures: 1.5 }, /^RangeError: maxFailures is .*, not 1\.5$/],

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { RecursiveTrainingRecovery, type RecoveryContext, type RecursiveRecoveryEvent, type RecursiveTrainingRecoveryConfig } from '../../src/recovery/recursive.js'; // prettier-ignore
+import { RecoveryManager } from '../../src/recovery/manager.js';
 import { bytesIn, lay, npz, trainerFolder } from '../checkpoints/samples.js';
 import { atEnd } from '../support/cleanup.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -121,7 +122,9 @@ describe('rollbackToSafeState', () => {
     const context = { lastCheckpointPath: path.join(dir, 'step-10.npz') };
     assert.equal(await recovery.recover(new Error('boom'), context), false);
     assert.equal(contexts.length, 0);
-    assert.match(recovery.getRecoveryStatus().reasons.at(-1) ?? '', /the checkpoint folder is empty, though/);
+    assert.match(recovery.getRecoveryStatus().reasons.at(-1) ?? '', /the checkpoint folder .*checkpoints is empty; nothing was moved\. Name the right folder/); // prettier-ignore
+    assert.equal(context.lastCheckpointPath, path.join(dir, 'step-10.npz'));
+    assert.equal(await recovery.recover(new Error('boom'), context), false, 'nor when it is asked again');
   });
 
   test('nothing is moved where no good one is from before it went bad, unless the beginning is allowed', async (t) => {
@@ -142,10 +145,18 @@ describe('rollbackToSafeState', () => {
 
   test('the folder of lastCheckpointPath where none is configured; a clear sentence where there is neither', async (t) => {
     const { dir, left } = scene(t, three);
+    const beside = readdirSync(path.dirname(dir));
     const bare = new RecursiveTrainingRecovery({ retry: () => undefined });
     const context: RecoveryContext = { lastCheckpointPath: path.join(dir, 'step-30.npz') };
     assert.equal(await bare.rollbackToSafeState(context), path.join(dir, 'step-20.npz'));
-    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+    assert.deepEqual(left(), Object.keys(three), 'nobody named it as a folder of checkpoints');
+    const nan: RecoveryContext = { ...context, step: 20, error: new Error('loss is nan') };
+    assert.equal(await bare.rollbackToSafeState(nan), path.join(dir, 'step-10.npz'));
+    nan.step = 5;
+    assert.equal(await bare.rollbackToSafeState(nan), null);
+    assert.equal(await bare.recover(new Error('loss is nan'), nan), false, 'not from the beginning');
+    assert.deepEqual(left(), Object.keys(three));
+    assert.deepEqual(readdirSync(path.dirname(dir)), beside, 'nor is anything made beside it');
     const none = new RecursiveTrainingRecovery({ retry: () => undefined });
     await assert.rejects(none.rollbackToSafeState({}), {
       message:
@@ -234,5 +245,145 @@ describe('recover with a checkpoint folder', () => {
     assert.equal(await recovery.recover(new Error('boom')), false);
     assert.match(recovery.getRecoveryStatus().reasons.join('\n'), /the rollback failed: the checkpoint folder .* is a file/); // prettier-ignore
     rmSync(file);
+  });
+});
+
+describe('a training that gets further', () => {
+  test('a newer good checkpoint between failures makes the budget whole; a torn one does not', async (t) => {
+    const outcome = async (save: (n: number) => Buffer): Promise<readonly [boolean, number]> => {
+      let n = 1;
+      const { dir, recovery, events } = scene(t, { 'step-10.npz': npz(1) }, {
+        maxRetries: 2,
+        retry() {
+          writeFileSync(path.join(dir, `step-${++n * 10}.npz`), save(n));
+          if (n < 7) throw Object.assign(new Error(`connect ECONNREFUSED 10.0.0.${n}:29500`), { code: 'ECONNREFUSED' });
+        },
+      }); // prettier-ignore
+      const recovered = await recovery.recover(new Error('connect ECONNREFUSED'), {});
+      return [recovered, events.filter(({ type }) => type === 'retry').length];
+    };
+    assert.deepEqual(await outcome(npz), [true, 6]);
+    assert.deepEqual(await outcome(torn), [false, 2]);
+  });
+});
+
+describe('what comes back after it was resumed', () => {
+  const good: Tree = { 'step-10.npz': npz(1), 'step-20.npz': npz(2), 'step-30.npz': npz(3) };
+  /** Fails so until it is resumed from the oldest one. */
+  function failing(
+    t: TestContext,
+    message: string,
+    more: Partial<RecursiveTrainingRecoveryConfig> = {},
+  ): Scene & { readonly from: string[] } {
+    const from: string[] = [];
+    const retry = ({ lastCheckpointPath }: RecoveryContext): void => {
+      from.push(path.basename(lastCheckpointPath ?? 'nothing'));
+      if (from.at(-1) !== 'step-10.npz') throw new Error(message);
+    };
+    return { ...scene(t, good, { maxRetries: 10, retry, ...more }), from };
+  }
+
+  for (const message of ['loss is nan', 'the training has diverged', 'PytorchStreamReader failed reading zip archive: failed finding central directory'])
+    test(`${message}: one checkpoint deeper each time, with nothing newer saved`, async (t) => {
+      const { recovery, from, left } = failing(t, message);
+      // the numbers are seen to be bad long after they went bad, or no step is known
+      for (const step of [57, undefined]) {
+        const one = step === undefined ? failing(t, message) : { recovery, from, left };
+        assert.equal(await one.recovery.recover(new Error(message), step === undefined ? {} : { step }), true);
+        assert.deepEqual(one.from, ['step-30.npz', 'step-20.npz', 'step-10.npz']);
+        assert.deepEqual(one.left(), ['step-10.npz'], 'the others are kept in quarantine');
+      }
+    }); // prettier-ignore
+
+  test('nor is what was saved since then trusted, where the numbers go bad again soon', async (t) => {
+    let at = 30;
+    const from: string[] = [];
+    const { dir, recovery } = scene(t, good, {
+      retry(context) {
+        from.push(path.basename(context.lastCheckpointPath ?? 'nothing'));
+        if (from.at(-1) === 'step-20.npz') return;
+        // it saves, and goes on with the numbers that it was resumed with
+        writeFileSync(path.join(dir, `step-${(at += 10)}.npz`), npz(at));
+        context.step = at + 7;
+        throw new Error('loss is nan');
+      },
+    });
+    assert.equal(await recovery.recover(new Error('loss is nan'), { step: 37 }), true);
+    assert.deepEqual(from, ['step-30.npz', 'step-20.npz']);
+  });
+
+  test('any other failure goes on from the same one', async (t) => {
+    const { recovery, from, left } = failing(t, 'connect ECONNREFUSED', { maxRetries: 3 });
+    assert.equal(await recovery.recover(new Error('connect ECONNREFUSED'), { step: 57 }), false);
+    assert.deepEqual(from, ['step-30.npz', 'step-30.npz', 'step-30.npz']);
+    assert.deepEqual(left(), Object.keys(good));
+  });
+
+  test('where there is none before it, it is tried once more, then given up', async (t) => {
+    const retries: unknown[] = [];
+    const retry = ({ lastCheckpointPath }: RecoveryContext): never => {
+      retries.push(lastCheckpointPath);
+      throw new Error('loss is nan');
+    };
+    const { dir, recovery, left } = scene(t, { 'step-10.npz': npz(1) }, { maxRetries: 10, retry });
+    assert.equal(await recovery.recover(new Error('loss is nan'), { step: 57 }), false);
+    assert.deepEqual(retries, Array(2).fill(path.join(dir, 'step-10.npz')));
+    assert.deepEqual(left(), ['step-10.npz']);
+  });
+
+  test('over several recoveries too; rollbackToSafeState alone does not count as resumed', async (t) => {
+    const { dir, recovery } = scene(t, good);
+    const context: RecoveryContext = { step: 57, error: new Error('loss is nan') };
+    for (let n = 0; n < 2; n++)
+      assert.equal(await recovery.rollbackToSafeState(context), path.join(dir, 'step-30.npz'));
+    const went = [];
+    for (let n = 0; n < 2; n++) {
+      assert.equal(await recovery.recover(new Error('loss is nan'), context), true);
+      went.push(path.basename(context.lastCheckpointPath ?? ''));
+    }
+    assert.deepEqual(went, ['step-30.npz', 'step-20.npz']);
+  });
+});
+
+describe('no checkpoint where one should be', () => {
+  const reason = (recovery: RecursiveTrainingRecovery): string =>
+    recovery.getRecoveryStatus().reasons.at(-1) ?? '';
+
+  test('a misspelt folder is not made, and gives up once there were steps, unless the beginning is allowed', async (t) => {
+    const dir = path.join(tempDir(t), 'typo');
+    const config = { backoff: { initial: 0 }, checkpoints: { dir }, retry: () => undefined };
+    const one = new RecursiveTrainingRecovery(config);
+    assert.equal(await one.recover(new Error('boom'), { step: 900_000 }), false);
+    assert.match(reason(one), /^gave up: the checkpoint folder .*typo is not there; nothing was moved\. Name the right folder in checkpoints\.dir, .* or set allowScratch/); // prettier-ignore
+    const events: RecursiveRecoveryEvent[] = [];
+    const anew = new RecursiveTrainingRecovery({ ...config, allowScratch: true, onEvent: (event) => events.push(event) }); // prettier-ignore
+    const context: RecoveryContext = { step: 900_000, lastCheckpointPath: path.join(dir, 'step-1.npz') };
+    assert.equal(await anew.recover(new Error('boom'), context), true);
+    const text = `there is no checkpoint in ${dir} to go back to: from the beginning`;
+    assert.equal(reason(anew), text);
+    assert.ok(events.some((event) => event.type === 'notice' && event.text === text));
+    assert.equal(context.lastCheckpointPath, null);
+    assert.equal(
+      await new RecursiveTrainingRecovery(config).recover(new Error('boom'), {}),
+      true,
+      'no step was made',
+    );
+    assert.ok(!existsSync(dir));
+  });
+
+  test('what a RecoveryManager saved is not recognised here, and said so', async (t) => {
+    const parent = tempDir(t);
+    const manager = new RecoveryManager({ checkpointDir: parent });
+    await manager.saveCheckpoint('w0', { step: 5 });
+    const { lastCheckpoint } = await manager.registerWorker('w0');
+    await manager.close();
+    const retry = (): never => assert.fail('not from the beginning');
+    const base = { backoff: { initial: 0 }, retry };
+    const named = new RecursiveTrainingRecovery({ ...base, checkpoints: { dir: path.join(parent, 'w0') } });
+    assert.equal(await named.recover(new Error('boom'), {}), false);
+    assert.match(reason(named), /^gave up: no file in .*w0 was recognised as a checkpoint \(there is .*\.json\); what a RecoveryManager saved is read with its loadCheckpoint; nothing was moved/); // prettier-ignore
+    const bare = new RecursiveTrainingRecovery(base);
+    assert.equal(await bare.recover(new Error('boom'), { lastCheckpointPath: lastCheckpoint }), false);
+    assert.match(reason(bare), /no file in .*w0 was recognised/);
   });
 });

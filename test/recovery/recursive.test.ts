@@ -71,7 +71,7 @@ describe('recover', () => {
       assert.equal(calls, total);
       const { lastRecoveryStatus, attempts, reasons, lastFailure } = recovery.getRecoveryStatus();
       assert.deepEqual([lastRecoveryStatus, attempts, lastFailure?.retry], ['failed', 2, false]);
-      assert.match(reasons.at(-1) ?? '', /; gave up: 3 failures in a row without getting further$/);
+      assert.match(reasons.at(-1) ?? '', /; gave up: retries used up: 2 of 2$/);
     }
     const none = new RecursiveTrainingRecovery({ maxRetries: 0, retry }, internals);
     assert.equal(await none.recover(new Error('x')), false);
@@ -126,20 +126,58 @@ describe('recover', () => {
     assert.deepEqual(events.at(-1), { type: 'recovered', retries: 3 });
   });
 
-  test('a listener that throws ends nothing, but is warned of', async () => {
+  const listeners: Readonly<Record<string, () => unknown>> = {
+    throws() {
+      throw new Error('listener');
+    },
+    rejects: () => Promise.reject(new Error('listener')),
+  };
+  for (const [does, onEvent] of Object.entries(listeners))
+    test(`a listener that ${does} ends nothing, but is warned of`, async () => {
+      const { internals } = virtualTime();
+      const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
+      const recovery = new RecursiveTrainingRecovery({ retry: () => undefined, onEvent }, internals);
+      assert.equal(await recovery.recover(new Error('x')), true);
+      assert.match((await warned).message, /onEvent of RecursiveTrainingRecovery threw: Error: listener/);
+    });
+
+  test('without a folder, a step beyond all earlier ones makes the budget whole; none does not', async () => {
+    const outcome = async (grows: boolean): Promise<readonly [boolean, number]> => {
+      const { internals, waited } = virtualTime();
+      let left = 6;
+      const retry = (context: RecoveryContext): void => {
+        if (grows) context.step = (context.step ?? 0) + 100;
+        if (left-- > 0) throw new Error(`fault ${'x'.repeat(left)}`);
+      };
+      const recovery = new RecursiveTrainingRecovery({ maxRetries: 2, retry }, internals);
+      return [await recovery.recover(new Error('first'), { step: 100 }), waited.length];
+    };
+    assert.deepEqual(await outcome(true), [true, 7]);
+    assert.deepEqual(await outcome(false), [false, 2]);
+  });
+
+  test('numbers that went bad three times in a row are given up where there is no folder to go back in', async () => {
+    const { internals, waited } = virtualTime();
+    const retry = (): never => {
+      throw new Error('loss is nan');
+    };
+    const recovery = new RecursiveTrainingRecovery({ maxRetries: 20, retry }, internals);
+    assert.equal(await recovery.recover(new Error('loss is nan'), { step: 40 }), false);
+    assert.equal(waited.length, 2);
+    assert.match(recovery.getRecoveryStatus().reasons.at(-1) ?? '', /3 failures of numeric in a row without getting further, and no checkpoint folder/); // prettier-ignore
+  });
+
+  test('a step that is none does not hide what the training died of', async () => {
     const { internals } = virtualTime();
-    const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
+    const events: RecursiveRecoveryEvent[] = [];
     const recovery = new RecursiveTrainingRecovery(
-      {
-        retry: () => undefined,
-        onEvent() {
-          throw new Error('listener');
-        },
-      },
+      { retry: () => undefined, onEvent: (event) => events.push(event) },
       internals,
     );
-    assert.equal(await recovery.recover(new Error('x')), true);
-    assert.match((await warned).message, /onEvent of RecursiveTrainingRecovery threw: Error: listener/);
+    assert.equal(await recovery.recover(new Error('boom'), { step: Number.NaN }), true);
+    assert.match(events[0]?.type === 'notice' ? events[0].text : '', /^context\.step is "NaN"/);
+    const error = new Error('boom');
+    await assert.rejects(recovery.recover(error, { epoch: Number.NaN }), { name: 'TypeError', cause: error });
   });
 });
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { lackingResources } from '../../src/recovery/resources.js';
 import { RecursiveTrainingRecovery } from '../../src/recovery/recursive.js';
-import type { FolderSettings } from '../../src/recovery/safe-state.js';
+import type { FolderSettings } from '../../src/recovery/safe-look.js';
 import { lay, npz } from '../checkpoints/samples.js';
 import { tempDir } from '../support/temp-dir.js';
 

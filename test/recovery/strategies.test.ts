@@ -75,15 +75,16 @@ describe('strategies as a function', () => {
     assert.deepEqual(asked, ['exception at 7', 'numeric at 7', 'gpu-memory at 7']);
   });
 
-  test('what it throws is a bug of the caller: recover rejects, and the instance goes on working', async () => {
-    let broken = true;
-    const one = recovery(() => {
-      if (broken) throw new RangeError('no such strategy');
-      return undefined;
+  test('what it throws is told, and the table decides', async () => {
+    const told: string[] = [];
+    const one = new RecursiveTrainingRecovery({
+      ...{ backoff: { initial: 0 }, retry: () => undefined },
+      strategies: () => Promise.reject(new RangeError('no such strategy')),
+      onEvent: (event) => event.type === 'notice' && told.push(event.text),
     });
-    await assert.rejects(one.recover(new Error('x')), /no such strategy/);
-    assert.deepEqual(one.getRecoveryStatus().lastRecoveryStatus, 'failed');
-    broken = false;
     assert.equal(await one.recover(new Error('x')), true);
+    assert.equal(told[0], 'strategies threw, so the usual is done: RangeError: no such strategy');
+    const code = Object.assign(new Error("Cannot find package 'x'"), { code: 'ERR_MODULE_NOT_FOUND' });
+    assert.equal(await one.recover(code), false);
   });
 });

@@ -113,7 +113,7 @@ test('every change is told with the worker as it is then, and is what is to be r
         if ('worker' in event && event.type !== 'unregistered') assert.equal(event.worker, worker);
       }
       for (const change of outcome.changes) {
-        if (change.type === 'worker') assert.deepEqual(change, { type: 'worker', worker, limits: defaults });
+        if (change.type === 'worker') assert.deepEqual(change, { type: 'worker', worker, limits: {} });
         else assert.deepEqual(change, { type: 'gone', workerId: 'w' });
       }
     }
@@ -142,9 +142,9 @@ test('limits of its own, by parts, also when it comes back', () => {
   const one = new WorkerTable(defaults);
   const limitsOf = (outcome: Outcome): unknown =>
     outcome.changes.map((change) => change.type === 'worker' && change.limits);
-  assert.deepEqual(limitsOf(one.register('w', {}, {}, null, after(0))), [defaults]);
+  assert.deepEqual(limitsOf(one.register('w', {}, {}, null, after(0))), [{}]);
   assert.deepEqual(limitsOf(one.register('w', {}, { maxFailures: 9 }, null, after(0))), [
-    { heartbeatTimeoutMs: 15_000, maxFailures: 9 },
+    { maxFailures: 9 },
   ]);
   assert.deepEqual(limitsOf(one.register('w', {}, { heartbeatTimeoutMs: 70 }, null, after(0))), [
     { heartbeatTimeoutMs: 70, maxFailures: 9 },
@@ -248,6 +248,22 @@ describe('what is remembered', () => {
       .events.map((event) => 'worker' in event && event.worker.workerId);
     assert.deepEqual(failed.sort(), ['a', 'c']);
     assert.equal(again.beat('b', {}, after(20_000)).answer.status, 'recovered');
+  });
+
+  test('with other defaults they count for who brought no limits of its own', () => {
+    const first = new WorkerTable(defaults);
+    const own = { heartbeatTimeoutMs: 70 };
+    const changes = [
+      ...first.register('plain', {}, {}, null, after(0)).changes,
+      ...first.register('own', {}, own, null, after(0)).changes,
+    ];
+    const workers = changes.flatMap((change) => (change.type === 'worker' ? change : []));
+    const other = { heartbeatTimeoutMs: 1000, maxFailures: 0 };
+    const again = new WorkerTable(other, { workers, monitoring: true });
+    const silent = (ms: number): unknown[] =>
+      again.tick(after(ms)).events.map((event) => 'worker' in event && event.worker.workerId);
+    assert.deepEqual([silent(50), silent(100), silent(950), silent(1000)], [[], ['own'], [], ['plain']]);
+    assert.equal(again.beat('plain', {}, after(1000)).answer.shouldContinue, false);
   });
 
   test('a watch that was off counts as stopped', () => {

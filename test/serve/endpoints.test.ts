@@ -153,6 +153,9 @@ test('a checkpoint that is refused leaves the one before it', async (t) => {
   const none = await ask('GET', '/v1/workers/b/checkpoints/latest');
   assert.equal(none.status, 404);
   assert.match(detailOf(none), /begin anew/);
+  assert.equal(none.headers.get('trainguard-checkpoint'), 'none');
+  const nowhere = await ask('GET', '/v1/workers/b/checkpoints/newest');
+  assert.deepEqual([nowhere.status, nowhere.headers.get('trainguard-checkpoint')], [404, null]);
 });
 
 test('a damaged checkpoint is passed over', async (t) => {
@@ -160,7 +163,20 @@ test('a damaged checkpoint is passed over', async (t) => {
   await ask('POST', '/v1/workers/a/checkpoints', { body: '"first"' });
   const { body } = await ask('POST', '/v1/workers/a/checkpoints', { body: '"second"' });
   writeFileSync((body as SavedCheckpoint).path, '"secxnd"');
-  assert.equal((await ask('GET', '/v1/workers/a/checkpoints/latest')).text, '"first"');
+  const latest = '/v1/workers/a/checkpoints/latest';
+  const first = await ask('GET', latest);
+  assert.equal(first.text, '"first"');
+  const older = await ask('GET', `${latest}?before=${path.basename((body as SavedCheckpoint).path)}`);
+  assert.equal(older.text, '"first"');
+  const name = first.headers.get('trainguard-checkpoint')!;
+  const none = await ask('GET', `${latest}?before=${name}`);
+  assert.deepEqual([none.status, none.headers.get('trainguard-checkpoint')], [404, 'none']);
+  assert.equal((await ask('GET', `${latest}?before=../a`)).status, 400);
+
+  writeFileSync(path.join(path.dirname((body as SavedCheckpoint).path), name), '"fxrst"');
+  const damaged = await ask('GET', latest);
+  assert.equal(damaged.status, 409);
+  assert.match(detailOf(damaged), /^all 2 checkpoints of a in .* are damaged .*move them away to begin anew$/);
 });
 
 test(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bareName, isLoopback, isWildcard, urlOf } from '../../src/serve/address.js';
+import { bareName, isLoopback, isWildcard, urlOf, wrongName } from '../../src/serve/address.js';
 import { type Caller, createGuard } from '../../src/serve/guard.js';
 
 const token = 'secret-token';
@@ -68,7 +68,8 @@ test('what can be reached from this machine alone', () => {
     assert.ok(isLoopback(host), host);
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'node17', '128.0.0.1', 'localhost.example', '127.example'])
     assert.ok(!isLoopback(host), host);
-  assert.ok(isWildcard('0.0.0.0') && isWildcard('[::]') && !isWildcard('127.0.0.1'));
+  for (const host of ['0.0.0.0', '[::]', '::', '0', '0:0:0:0:0:0:0:0']) assert.ok(isWildcard(host), host);
+  for (const host of ['127.0.0.1', '::1', 'node17']) assert.ok(!isWildcard(host), host);
 });
 
 test('names and URLs', () => {
@@ -76,6 +77,18 @@ test('names and URLs', () => {
   assert.equal(bareName('[FE80::1]:8471'), 'fe80::1');
   assert.equal(bareName('fe80::1'), 'fe80::1');
   assert.equal(bareName('::ffff:10.0.0.1'), '10.0.0.1');
+  assert.equal(bareName('[0:0:0:0:0:FFFF:0a00:1]:1'), '10.0.0.1');
+  assert.equal(bareName('0:0:0:0:0:0:0:1'), '::1');
+  assert.equal(bareName('fe80::1%eth0'), 'fe80::1');
+  assert.equal(bareName('127.1'), '127.0.0.1');
+  assert.equal(bareName('localhost:'), 'localhost');
   assert.equal(urlOf('https', '::1', 1), 'https://[::1]:1');
   assert.equal(urlOf('http', 'node17', 8471), 'http://node17:8471');
+});
+
+test('a name that is more, or less, than a name is not taken', () => {
+  for (const name of ['localhost', '::1', '[::1]', '0.0.0.0', 'fe80::1%eth0', 'Proxy.Example.', 'a_b'])
+    assert.equal(wrongName('--host', name), undefined, name);
+  for (const name of ['localhost:99', '[::1]:99', 'https://a.example', 'a.example/', 'a b', 'u@a'])
+    assert.match(wrongName('--allow-host', name) ?? '', /^--allow-host .* is not a name .* leave out/, name);
 });

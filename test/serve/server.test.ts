@@ -69,11 +69,77 @@ test('turns away who does not, with a problem, and hangs up', async (t) => {
   assert.match(heard(await raw(port, get('/', { ...authorized, Origin: 'http://evil.example' }))), /403/);
 });
 
+for (const host of [
+  'localhost:',
+  'localhost:99999',
+  '::1',
+  '[0:0:0:0:0:0:0:1]:1',
+  '[::ffff:127.0.0.1]',
+  '127.1',
+]) {
+  test(`a name of ours counts in every form: ${host}`, async (t) => {
+    const { port } = await started(t);
+    const asked = get('/v1/x', { ...authorized, Connection: 'close' }).replace('localhost', host);
+    assert.match(await raw(port, asked), /^HTTP\/1.1 200 [^]*GET/);
+  });
+}
+
+test('the token is found among any number of headers, and an expectation does not keep it out', async (t) => {
+  const { port } = await started(t);
+  const many = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`x-${n}`, '']));
+  const headers = { ...many, Expect: 'foo', ...authorized, Connection: 'close' };
+  assert.match(await raw(port, get('/', headers)), /^HTTP\/1.1 200/);
+});
+
+test('a host with a port is refused: the port would be lost', async () => {
+  const result = await startServer({
+    fetch: () => new Response(),
+    token,
+    host: 'localhost:99',
+    port: 0,
+    connections: { known: 1, total: 2 },
+    maxBodyBytes: 1,
+  });
+  assert.match(result.ok ? '' : result.error.message, /--host localhost:99 is not a name/);
+  assert.equal(result.ok ? 0 : result.error.exit, 78);
+});
+
+test(
+  'two connections from one port to two addresses of ours are two',
+  { skip: process.platform !== 'linux' && 'only Linux has all of 127.0.0.0/8' },
+  async (t) => {
+    const { port } = await started(t, { host: '0.0.0.0' });
+    const connect = async (host: string, localPort = 0): Promise<[net.Socket, Promise<string>]> => {
+      // bound by itself, a port may be bound again
+      const socket = net.connect({ port, host, localAddress: '127.0.0.1', localPort });
+      atEnd(t, () => void socket.destroy());
+      let got = '';
+      socket.setEncoding('utf8').on('data', (text: string) => (got += text));
+      const all = new Promise<string>((resolve) => {
+        socket.on('error', () => undefined).on('close', () => resolve(got));
+      });
+      await once(socket, 'connect');
+      return [socket, all];
+    };
+    const first = await connect('127.0.0.1');
+    const second = await connect('127.0.0.2', first[0].localPort);
+    for (const [socket, all] of [second, first]) {
+      socket.write(get('/', { ...authorized, Connection: 'close' }));
+      assert.match(await all, /^HTTP\/1.1 200/);
+    }
+  },
+);
+
 const badHttp: readonly [string, string, RegExp][] = [
   ['no HTTP', 'hello\r\n\r\n', /400 This is no HTTP/],
   ['two lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', /400/],
   ['length and chunks', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', /400/], // prettier-ignore
-  ['no Host', 'GET / HTTP/1.1\r\n\r\n', /400/],
+  ['no Host', 'GET / HTTP/1.1\r\n\r\n', /403 The request's Host is no name/],
+  [
+    'an expectation of any kind, without token',
+    'GET / HTTP/1.1\r\nHost: localhost\r\nExpect: foo\r\n\r\n',
+    /401/,
+  ],
   ['headers without end', `GET / HTTP/1.1\r\nX: ${'x'.repeat(40_000)}`, /431 .*headers/],
   ['.. in the path', get('/v1/workers/../events'), /400 .*without \. or \.\./],
   ['.. in other letters', get('/v1/workers/%2E%2e/events'), /400/],
@@ -300,13 +366,17 @@ test('TLS, and what is no TLS', async (t) => {
   assert.ok(!(await raw(port, get())).includes('200'), 'plain HTTP is not answered');
 });
 
-test('what answers requests may throw: it is a 500, and the server goes on', async (t) => {
+test('what answers requests may throw: it is a 500 and is told, and the server goes on', async (t) => {
+  const bugs: string[] = [];
   const { url } = await started(t, {
+    onBug: (error) => bugs.push(String(error)),
     fetch: (request) =>
       request.url.endsWith('/throw') ? Promise.reject(new Error('a bug')) : new Response('well'),
   });
   const answer = await fetch(`${url}/throw`, { headers: authorized });
   assert.equal(answer.status, 500);
   assert.equal(answer.headers.get('content-type'), 'application/problem+json');
+  assert.doesNotMatch(await answer.text(), /a bug/);
+  assert.deepEqual(bugs, ['Error: a bug']);
   assert.equal((await fetch(url, { headers: authorized })).status, 200);
 });

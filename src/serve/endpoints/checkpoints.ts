@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { z } from '../../config/values.js';
-import type { SaveProblem } from '../../recovery/json-checkpoints.js';
+import type { OpenCheckpoint, SaveProblem } from '../../recovery/json-checkpoints.js';
+import { DamagedCheckpointsError } from '../../recovery/json-checkpoints-known.js';
+import { parseName } from '../../recovery/json-checkpoints-names.js';
 import type { Answer } from '../answer.js';
 import { endpoint } from '../endpoint.js';
 import { problem } from '../problem.js';
@@ -15,6 +17,12 @@ const contentDigest = z
     description: 'SHA-256 of the body: what was damaged on its way is refused.',
     examples: ['sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:'],
   })
+  .optional();
+
+const checkpointName = z
+  .string()
+  .refine((name) => parseName(name) !== undefined, { error: "must be a checkpoint's file name" })
+  .describe('Only those that are older than this one: `Trainguard-Checkpoint` of an earlier answer.')
   .optional();
 
 export const checkpoints = [
@@ -50,6 +58,7 @@ export const checkpoints = [
     id: 'loadCheckpoint',
     summary: "A worker's newest checkpoint that is whole",
     parameters: { workerId },
+    query: { before: checkpointName },
     answers: {
       200: {
         description: 'The state as it was saved.',
@@ -61,10 +70,23 @@ export const checkpoints = [
         },
       },
     },
-    problems: { 404: 'It has no checkpoint, or none that is whole.' },
-    async handle({ manager }, { path: { workerId } }) {
-      const found = await manager.checkpoints.open(workerId);
-      if (!found) return problem(404, `Worker ${workerId} has no checkpoint that is whole; begin anew.`);
+    problems: {
+      404: 'It has no checkpoint: `Trainguard-Checkpoint` is `none`.',
+      409: 'It has checkpoints, and all of them are damaged.',
+    },
+    async handle({ manager }, { path: { workerId }, query: { before } }) {
+      let found: OpenCheckpoint | null;
+      try {
+        found = await manager.checkpoints.open(workerId, before);
+      } catch (error) {
+        if (error instanceof DamagedCheckpointsError) return problem(409, error.message);
+        throw error;
+      }
+      if (!found) {
+        const older = before === undefined ? '' : ` older than ${before}`;
+        const text = `Worker ${workerId} has no checkpoint${older}; begin anew.`;
+        return problem(404, text, { 'trainguard-checkpoint': 'none' });
+      }
       const { checkpoint, bytes } = found;
       return {
         status: 200,

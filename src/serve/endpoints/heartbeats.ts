@@ -36,12 +36,7 @@ export const heartbeats = [
 
 type NamedBeat = Beat & { readonly workerId: string };
 
-async function take({ manager, onBeat }: Context, beats: readonly NamedBeat[]): Promise<BeatAnswer[]> {
-  const answers = await manager.heartbeats(beats);
-  if (onBeat) {
-    for (const [at, beat] of beats.entries()) {
-      if (answers[at]?.shouldContinue) onBeat(beat.workerId, beat);
-    }
-  }
-  return answers;
-}
+const take = ({ manager, onBeat }: Context, beats: readonly NamedBeat[]): Promise<BeatAnswer[]> =>
+  manager.takeHeartbeats(beats, (answers) => {
+    for (const [at, beat] of beats.entries()) if (answers[at]?.shouldContinue) onBeat?.(beat.workerId, beat);
+  });
