@@ -1323,6 +1323,9 @@ def _check_context(context: Any) -> None:
         value = _get(context, name)
         if value is not None and not isinstance(value, str):
             raise ValueError("context: %s is to be a text, not %r" % (name, value))
+    epoch = _get(context, "epoch")
+    if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or not epoch >= 0):
+        _log.warning("trainguard: context: epoch is to be a number from 0 on, not %r; let be", epoch)
 
 
 def _number(context: Any, name: str) -> Optional[int]:
@@ -1518,6 +1521,7 @@ def _last_reports() -> None:
             manager._last_report(until)
         except Exception as error:  # nothing of ours is to change how a process ends
             _log.info("trainguard: the last step was not told: %s", error)
+        manager._server.close()
 
 
 atexit.register(_last_reports)

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, errorText, files, syncDir } from '../util/os/durable.js';
@@ -67,7 +68,7 @@ export class JsonCheckpoints {
    * @throws TypeError for what JSON cannot hold, with its path; Error with `code` where the disk refuses it
    */
   async save(workerId: string, state: unknown): Promise<SavedCheckpoint> {
-    const json = Buffer.from(stateToJson(state));
+    const json = Buffer.from(textOf(state));
     const saved = await this.#inTurn(workerId, async () => {
       const written = await this.#write(workerId, oneChunk(json), { maxBytes: json.length });
       return written.ok ? await this.#commit(workerId, written.value) : written;
@@ -225,6 +226,18 @@ async function namesIn(folder: string): Promise<string[]> {
 /** Makes the new folders from `topmost` down to `folder` survive a power cut. */
 async function syncAbove(folder: string, topmost: string): Promise<void> {
   for (let at = folder; at.length >= topmost.length; at = path.dirname(at)) await syncDir(path.dirname(at));
+}
+
+/** @throws RangeError where the text is longer than a string may be */
+function textOf(state: unknown): string {
+  try {
+    return stateToJson(state);
+  } catch (error) {
+    if (!(error instanceof RangeError && /string length/.test(error.message))) throw error;
+    const most = constants.MAX_STRING_LENGTH / 1024 / 1024;
+    const text = `the state is longer than ${Math.floor(most)} MiB as JSON; save large arrays in files of their own, and their paths in the state`;
+    throw new RangeError(text, { cause: error });
+  }
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- there is nothing to wait for

@@ -45,8 +45,9 @@ export async function recoverLoop(
     const strategy = await strategyFor(parts, failure, context);
     const decision = decide(parts, failure, strategy, stepOf(context));
     if (!decision.retry) return giveUp(parts, decision.why);
-    const goesBack = decision.rollback && parts.folder.isKnown(context);
-    if (doubts >= mostDoubts && !goesBack) return giveUp(parts, `${doubts} failures of ${failure.kind} in a row without getting further, and no checkpoint folder to go back in`); // prettier-ignore
+    const isStuck = doubts >= mostDoubts && strategy.retry !== true;
+    if (isStuck && !(decision.rollback && parts.folder.isKnown(context)))
+      return giveUp(parts, `${failure.kind} ${doubts} times without getting further, and nothing is gone back to: a retry would end the same way`); // prettier-ignore
     try {
       await tryAgain(parts, { decision, strategy, doubts, firstAttempt }, context);
       tell({ type: 'recovered', retries: record.status.attempts });

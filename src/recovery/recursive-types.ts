@@ -38,7 +38,10 @@ export type ResourceCheck = (
 
 /** The configuration of a {@link RecursiveTrainingRecovery}: keys of the configuration file, and functions. */
 export interface RecursiveTrainingRecoveryConfig {
-  /** Retries without getting further: a newer good checkpoint begins the count anew, without a folder a higher `step`. 3 unless given. */
+  /**
+   * Retries without getting further: a newer good checkpoint begins the count anew; where no folder is known, a higher
+   * `step`. 3 unless given.
+   */
   readonly maxRetries?: number;
   /** Go back to the newest checkpoint that can be trusted before a retry; true unless given. */
   readonly rollbackEnabled?: boolean;
@@ -51,7 +54,10 @@ export interface RecursiveTrainingRecoveryConfig {
   };
   /** Where checkpoints are; unless given, where the context's `lastCheckpointPath` lies, and there nothing is moved. */
   readonly checkpoints?: CheckpointsTable;
-  /** Retry from the beginning though there were good checkpoints, or steps, and none may be resumed from; false unless given. */
+  /**
+   * Retry from the beginning though there were good checkpoints, or steps, and none may be resumed from; false unless
+   * given.
+   */
   readonly allowScratch?: boolean;
   /** Runs the training again. It failed if this throws; whatever it returns, it succeeded. */
   readonly retry: (context: RecoveryContext) => unknown;

@@ -33,6 +33,8 @@ export class SafeFolder {
   #last: Promise<unknown> = Promise.resolve();
   /** From where on what was saved is not trusted, until a rollback has come through. */
   #charge: Bad | undefined;
+  /** What was resumed from may be to blame, until a rollback has come through. */
+  #doubted: Doubted | undefined;
   /** Where the last checkpoint lay that the context named. */
   #found: readonly string[] = [];
   /** What the last rollback went to, and what was resumed from last. */
@@ -76,12 +78,18 @@ export class SafeFolder {
     if (dirs.length === 0) throw new Error(unknownFolder);
     const { folders, rollbackEnabled, signal } = this.#settings;
     this.#charge = bad ?? this.#charge;
+    if (doubt && this.#resumed) {
+      const andSince = poisonous === true && this.#resumedLately();
+      this.#doubted = { ...this.#resumed.checkpoint, ...doubt, andSince };
+    }
     const handsOff = folders.dirs.length === 0;
-    const hadOne = typeof context.lastCheckpointPath === 'string' || (stepOf(context) ?? 0) > 0;
+    const hadOne = typeof context.lastCheckpointPath === 'string';
+    // an empty folder may wait for its first save; one that is missing after steps were made may be misspelt
+    const expected = hadOne || handsOff || (stepOf(context) ?? 0) > 0;
     const away = await missingOf(dirs);
     if (away !== undefined)
       return this.#wentTo(context, {
-        ...{ path: null, moved: [], stuck: (hadOne || handsOff) && !folders.allowScratch },
+        ...{ path: null, moved: [], stuck: expected && !folders.allowScratch },
         reason: `the checkpoint folder ${away} is not there; ${wayOut}`,
       });
     const done = await goToSafeState(
@@ -89,20 +97,14 @@ export class SafeFolder {
       {
         ...{ holder: context.runId ?? 'recovery', rollbackEnabled, handsOff, hadOne },
         ...(this.#charge && { bad: this.#charge }),
-        ...(doubt &&
-          this.#resumed && {
-            doubted: {
-              ...this.#resumed.checkpoint,
-              ...doubt,
-              andSince: poisonous === true && this.#resumedLately(),
-            },
-          }),
+        ...(this.#doubted && { doubted: this.#doubted }),
         ...(signal && { signal }),
         notice: this.#notice,
       },
     );
     if (!done.ok) throw Blocked.byFolder(done.error);
     this.#charge = undefined;
+    this.#doubted = undefined;
     return this.#wentTo(context, done.value);
   }
 
@@ -148,6 +150,7 @@ export class SafeFolder {
   forget(): void {
     this.#target = undefined;
     this.#resumed = undefined;
+    this.#doubted = undefined;
     this.#furthest = undefined;
   }
 

@@ -17,8 +17,8 @@ export interface ReadOptions {
   /** What a person may do about damage. */
   readonly wayOut?: string;
   /**
-   * What the text of every entry bears that had to survive a power cut, and no other. Those that had not may come out of
-   * one damaged anywhere: where the mark is not in what is damaged or follows, all of that is a torn end.
+   * What the text of every entry bears that had to survive a power cut, and no other. Pages of those that had not
+   * may be missing after one: where the mark is not in what is damaged so or follows, all of that is a torn end.
    */
   readonly durableMark?: string;
 }
@@ -38,7 +38,8 @@ export function parseJournal<T>(
     const line = decodeLine(bytes.subarray(start, end), last + 1);
     if (line.type === 'newer') return tooNew(`the journal ${file}`, line.version, schemaVersion);
     if (line.type === 'bad') {
-      if (!bytes.includes(durableMark, start)) break;
+      // pages that never came read as zeros, which our text never holds
+      if (!bytes.includes(durableMark, start) && bytes.subarray(start, end).includes(0)) break;
       return damaged(`the journal ${file}`, `line ${entries.length + 1}: ${line.why}`, wayOut);
     }
     entries.push(line.event as T);

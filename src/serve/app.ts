@@ -96,7 +96,11 @@ export function createApp(options: AppOptions): App {
         return await routed(request, connection);
       } catch (error) {
         onBug(error, nameOf(request));
-        return await toResponse(isSystemError(error) ? unreadable : problem(500, internalError), request.method === 'HEAD', cutNothing);
+        return await toResponse(
+          isSystemError(error) ? unreadable : problem(500, internalError),
+          request.method === 'HEAD',
+          cutNothing,
+        );
       }
     },
     endStreams() {
@@ -108,7 +112,7 @@ export function createApp(options: AppOptions): App {
 
 const unreadable = problem(
   503,
-  "The server could not read what it keeps: see to its disk and its log; it is worth another try.",
+  'The server could not read what it keeps: see to its disk and its log; it is worth another try.',
   { 'retry-after': '5' },
 );
 const pathOf = ({ url }: Request): string => new URL(url).pathname;

@@ -39,7 +39,7 @@ export interface AppLimits {
 /** The most bytes of a body that an endpoint takes. */
 export function mostBytes({ path, upload }: Endpoint, limits: AppLimits): number {
   if (upload) return limits.checkpointBytes;
-  return path.includes('{workerId}') ? limits.workerBodyBytes : limits.bodyBytes;
+  return path.includes('{workerId}') ? Math.min(limits.workerBodyBytes, limits.bodyBytes) : limits.bodyBytes;
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>;

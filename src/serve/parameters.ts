@@ -67,8 +67,10 @@ function readQuery(url: string, schema: z.ZodObject): ReturnType<typeof check<z.
     for (const [name, value] of new URL(url).searchParams) {
       const known = Object.keys(schema.shape);
       // what has no name to offer instead, or is no name to a schema
-      if (known.length === 0) return { wrong: `${name.slice(0, 80)} stands in the query, and this path takes none.` };
-      if (name === '__proto__') return { wrong: `__proto__ is unknown in the query; known here: ${known.join(', ')}.` };
+      if (known.length === 0)
+        return { wrong: `${name.slice(0, 80)} stands in the query, and this path takes none.` };
+      if (name === '__proto__')
+        return { wrong: `__proto__ is unknown in the query; known here: ${known.join(', ')}.` };
       if (Object.hasOwn(values, name)) return { wrong: `${name} may stand only once in the query.` };
       values[name] = value;
     }

@@ -160,7 +160,7 @@ const pastFailure = z
       kind: recoveryKind,
       fingerprint: anyText(1000).exactOptional(),
       step: wholeNumber.exactOptional(),
-      cured: flag.describe('A retry after it succeeded.').exactOptional(),
+      cured: flag.describe('The training got further after it.').exactOptional(),
     },
     object,
   )

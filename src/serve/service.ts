@@ -8,15 +8,15 @@ import { readLimits } from '../util/os/limits.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { version } from '../util/version.js';
-import { isLoopback } from './address.js';
 import { createApp } from './app.js';
 import { bugReport } from './bug-report.js';
 import { makeCheckpointFolder } from './checkpoint-folder.js';
 import { connectionLimits } from './connections.js';
 import { mayPass } from './may-pass.js';
 import { seldom } from './seldom.js';
+import { protection, watchExpiry } from './protection.js';
 import { type RunningServer, type ServerOptions, startServer } from './server.js';
-import { loadTls, type TlsFiles } from './tls.js';
+import type { TlsFiles } from './tls.js';
 import { readOrMakeToken } from './token.js';
 import { openWorkerJournal, type WorkerJournal } from './worker-journal.js';
 
@@ -117,6 +117,7 @@ async function open(options: ServiceOptions): Promise<Result<Service>> {
     await close();
     return server;
   }
+  const stopWatch = watchExpiry(tls.value, options);
   const { url, port } = server.value;
   const found: ServerRecord = { url, port, pid: process.pid, startedAt: Date.now() };
   const written = await writeVersioned(record, found);
@@ -128,36 +129,11 @@ async function open(options: ServiceOptions): Promise<Result<Service>> {
     tokenFile,
     manager,
     async close() {
+      stopWatch();
       await server.value.close();
       await close();
     },
   });
-}
-
-/** What protects the way to the workers; none is needed where nothing leaves this machine. */
-async function protection({
-  host = '127.0.0.1',
-  tlsCert,
-  tlsKey,
-  insecure,
-  notice,
-}: ServiceOptions): Promise<Result<TlsFiles | undefined>> {
-  if (tlsCert !== undefined && tlsKey !== undefined) return loadTls(tlsCert, tlsKey, Date.now());
-  if (tlsCert !== undefined || tlsKey !== undefined) {
-    const missing = tlsCert === undefined ? '--tls-cert' : '--tls-key';
-    return fail(`TLS needs both --tls-cert and --tls-key; ${missing} is missing`, exitStatus.config);
-  }
-  if (isLoopback(host)) return ok(undefined);
-  if (insecure !== true) {
-    return fail(
-      `--host ${host} lets other machines in, and without TLS everyone on the way could read the token: give --tls-cert and --tls-key, or --insecure if the network is yours alone`,
-      exitStatus.config,
-    );
-  }
-  notice(
-    `without TLS everyone on the way from other machines to ${host} can read the token and the checkpoints (--insecure)`,
-  );
-  return ok(undefined);
 }
 
 /** @returns exit 78 for an option that the manager does not take */
@@ -165,7 +141,14 @@ function openManager(
   options: ServiceOptions & { readonly checkpointDir: string },
   journal: WorkerJournal,
 ): Result<RecoveryManager> {
-  const { checkpointDir, heartbeatInterval, heartbeatTimeout, maxFailures, keepCheckpoints = 3, notice } = options;
+  const {
+    checkpointDir,
+    heartbeatInterval,
+    heartbeatTimeout,
+    maxFailures,
+    keepCheckpoints = 3,
+    notice,
+  } = options;
   const checkpoints = new JsonCheckpoints({
     dir: checkpointDir,
     keep: keepCheckpoints,
@@ -241,7 +224,8 @@ async function startOnFreePort(
   if (port !== undefined) return startServer({ ...options, port });
   const earlier = await readVersioned<ServerRecord>(record, 'delete it');
   const known = earlier.ok ? earlier.value?.port : undefined;
-  const first = Number.isInteger(known) && Number(known) > 0 && Number(known) < 65_536 ? Number(known) : usualPort;
+  const first =
+    Number.isInteger(known) && Number(known) > 0 && Number(known) < 65_536 ? Number(known) : usualPort;
   const server = await startServer({ ...options, port: first });
   if (server.ok || server.error.code !== 'EADDRINUSE') return server;
   notice(

@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { errorCode, errorText } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { plural } from '../util/text.js';
 
 /** A certificate, with those that vouch for it, and its private key; both as PEM. */
 export interface TlsFiles {
@@ -37,6 +38,20 @@ export async function loadTls(certFile: string, keyFile: string, now: number): P
     return refuse(`--tls-cert ${certFile} and --tls-key ${keyFile} cannot be used: ${errorText(error)}`);
   }
   return ok({ cert: cert.value, key: key.value });
+}
+
+const warnedDays = 30;
+
+/**
+ * @param now ms since 1970
+ * @returns what is to be told of a certificate that ends soon, or has ended; undefined: nothing. Pure.
+ */
+export function warnOfExpiry(certFile: string, cert: string, now: number): string | undefined {
+  const { validTo } = new X509Certificate(cert);
+  const days = Math.floor((Date.parse(validTo) - now) / 86_400_000);
+  if (days >= warnedDays) return undefined;
+  const when = days < 0 ? `expired on ${validTo}` : `expires on ${validTo}, in ${plural(days, 'day')}`;
+  return `--tls-cert ${certFile} ${when}: workers refuse it then; put a new one in its place and start again`;
 }
 
 const refuse = (text: string): Result<never> => fail(text, exitStatus.config);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
@@ -93,6 +93,27 @@ test('neither the end of its terminal nor of who read its output ends it', async
   for (let n = 0; n < 3; n++) assert.equal((await call('POST', '/v1/workers/w0/failures')).status, 200);
   assert.equal((await call('GET', '/v1/health')).status, 200);
   process.kill(pid, 'SIGTERM');
+});
+
+test('a state folder that cannot be made is no error of ours', async (t) => {
+  const cwd = tempDir(t);
+  writeFileSync(path.join(cwd, 'file'), '');
+  const { code, stderr } = await runCli(t, ['serve', '--state-dir', 'file', '--port', '0'], { cwd }).done;
+  assert.match(stderr, /^trainguard: cannot use the folder .*file.serve: .*--state-dir\n$/);
+  assert.equal(code, 78);
+});
+
+test('SIGUSR2 does not end it, and an address counts in the form it was given in', async (t) => {
+  const { running, call, port } = await serve(t, tempDir(t), '--host', '0:0:0:0:0:0:0:1');
+  running.kill('SIGUSR2');
+  assert.equal((await call('GET', '/v1/health')).status, 200);
+  const headers = { Host: `[0:0:0:0:0:0:0:1]:${port}` };
+  const status = await new Promise((resolve, reject) => {
+    http
+      .get({ host: '::1', port, headers }, (answer) => resolve(answer.resume().statusCode))
+      .on('error', reject);
+  });
+  assert.equal(status, 401, 'the token is what is missing');
 });
 
 test('a hundred workers that fail in the same instant are not a hundred lines', async (t) => {

@@ -196,6 +196,15 @@ test('where all are damaged it says so, and no number of saves deletes them, als
   assert.deepEqual(names.slice(0, 2), damaged);
 });
 
+test('a state too long for one text is refused in a clear sentence', async (t) => {
+  const checkpoints = new JsonCheckpoints({ dir: tempDir(t), keep: 1 });
+  const part = 'x'.repeat(1024 * 1024);
+  await assert.rejects(checkpoints.save('w', Array<string>(520).fill(part)), {
+    name: 'RangeError',
+    message: /^the state is longer than 511 MiB as JSON; save large arrays in files of their own/,
+  });
+});
+
 test('the newest before a name', async (t) => {
   const dir = tempDir(t);
   const checkpoints = new JsonCheckpoints({ dir, keep: 3 });

@@ -319,6 +319,25 @@ describe('what comes back after it was resumed', () => {
     assert.deepEqual(left(), Object.keys(good));
   });
 
+  test('a rollback that was in the way does not forget what was resumed from', async (t) => {
+    let release = (): Promise<void> => Promise.resolve();
+    const from: string[] = [];
+    const { dir, recovery } = scene(t, good, {
+      strategies: async ({ reason }) => {
+        if (reason.startsWith('the rollback failed')) await release();
+        return undefined;
+      },
+      async retry(context) {
+        from.push(path.basename(context.lastCheckpointPath ?? 'nothing'));
+        if (from.length > 1) return;
+        release = await holder(t, dir);
+        throw new Error('loss is nan');
+      },
+    });
+    assert.equal(await recovery.recover(new Error('loss is nan'), { step: 57 }), true);
+    assert.deepEqual(from, ['step-30.npz', 'step-20.npz']);
+  });
+
   test('where there is none before it, it is tried once more, then given up', async (t) => {
     const retries: unknown[] = [];
     const retry = ({ lastCheckpointPath }: RecoveryContext): never => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bugReport } from '../../src/serve/bug-report.js';
 import { detailOf, openApp, request } from './app-support.js';
 
 const wrong: readonly {
@@ -158,7 +159,7 @@ test('keys that JavaScript treats apart do no harm', async (t) => {
 });
 
 test('a body of nothing but brackets is refused, not overflowing', async (t) => {
-  const { ask, bugs } = await openApp(t);
+  const { ask, bugs } = await openApp(t, { limits: { workerBodyBytes: 1024 * 1024 } });
   const deep = '['.repeat(500_000);
   assert.equal((await ask('POST', '/v1/workers/a/heartbeat', { body: deep })).status, 400);
   const closed = `{"x":${'['.repeat(400_000)}${']'.repeat(400_000)}}`;
@@ -174,4 +175,41 @@ test('answers are not to be kept by anybody on the way', async (t) => {
   const { headers } = await app.fetch(request('GET', '/v1/health'));
   assert.equal(headers.get('cache-control'), 'no-store');
   assert.equal(headers.get('x-content-type-options'), 'nosniff');
+});
+
+test('who only asks is told of a sick disk as what may pass, and the log has no trace', async (t) => {
+  const { ask, manager, bugs } = await openApp(t);
+  manager.checkpoints.open = () =>
+    Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
+  const answer = await ask('GET', '/v1/workers/a/checkpoints/latest');
+  assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '5']);
+  assert.match(detailOf(answer), /could not read/);
+  assert.equal(bugs.length, 1);
+  const refused = bugReport(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }), 'GET /x');
+  assert.deepEqual(refused, { kind: 'EIO', text: 'GET /x could not be answered: EIO: i/o error' });
+  assert.match(bugReport(new Error('ours'), 'GET /x').text, /an error of ours: Error: ours\n {4}at /);
+});
+
+test('what is about one worker is small; a list of heartbeats may be larger', async (t) => {
+  const { ask } = await openApp(t);
+  const body = { note: 'x'.repeat(64 * 1024) };
+  assert.equal((await ask('POST', '/v1/workers/a/heartbeat', { body })).status, 413);
+  assert.equal((await ask('POST', '/v1/workers/a/heartbeat', { body, chunked: true })).status, 413);
+  const heartbeats = [{ workerId: 'a', ...body }];
+  assert.equal((await ask('POST', '/v1/heartbeats', { body: { heartbeats } })).status, 200);
+  // as long as may be, in the longest way to write it
+  const text = `{"reason": "${'\\u00e9'.repeat(10_000)}"}`;
+  assert.equal((await ask('POST', '/v1/workers/a/failures', { body: text })).status, 404);
+});
+
+test('what stands in a query is known, whatever it is called', async (t) => {
+  const { ask } = await openApp(t);
+  for (const [target, says] of [
+    ['/v1/health?x=1', /^x stands in the query, and this path takes none\.$/],
+    ['/v1/workers?__proto__=1', /__proto__ is unknown in the query; known here: status, limit, after/],
+  ] as const) {
+    const answer = await ask('GET', target);
+    assert.equal(answer.status, 400);
+    assert.match(detailOf(answer), says);
+  }
 });

@@ -3,7 +3,9 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
+import { mayPass } from '../../src/serve/may-pass.js';
 import { openService, type Service, type ServiceOptions } from '../../src/serve/service.js';
+import { fail, ok } from '../../src/util/result.js';
 import { version } from '../../src/util/version.js';
 import { atEnd, type TestEnd } from '../support/cleanup.js';
 import { root } from '../support/root.js';
@@ -65,7 +67,7 @@ test('where its port is taken meanwhile it takes another, and says so', async (t
   assert.ok(again.ok);
   atEnd(t, () => again.value.close());
   assert.notEqual(again.value.port, first.port);
-  assert.match(notices.join('\n'), new RegExp(`port ${first.port} of 127.0.0.1 is taken .*--port`));
+  assert.match(notices.join('\n'), new RegExp(`port ${first.port} of 127.0.0.1 is taken .*another is used`));
 });
 
 test('a worker beats: who opened the service hears it', async (t) => {
@@ -131,6 +133,16 @@ const refusals: readonly [string, (dir: string) => Partial<ServiceOptions>, numb
     /cannot make the folder/,
   ],
   [
+    'a file where the checkpoints should be',
+    (dir) => {
+      writeFileSync(path.join(dir, 'file'), '');
+      return { checkpointDir: path.join(dir, 'file') };
+    },
+    78,
+    /checkpoints cannot be kept in .*file: EEXIST.*--checkpoint-dir/,
+  ],
+  ['a name with a port', () => ({ allowHosts: ['proxy.example:443'] }), 78, /--allow-host .* leave out/],
+  [
     'a journal of something else',
     (dir) => {
       mkdirSync(path.join(dir, 'broken'));
@@ -169,3 +181,27 @@ test('what could not be opened leaves nothing open', async (t) => {
 function openFiles(): number {
   return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
 }
+
+test('a port in server.json that is none is not tried', async (t) => {
+  const dir = path.join(tempDir(t), 'serve');
+  mkdirSync(dir);
+  const record = { schemaVersion: 1, url: 'x', port: 99_999_999, pid: 1, startedAt: 0 };
+  writeFileSync(path.join(dir, 'server.json'), JSON.stringify(record));
+  const result = await openService({ dir, usualPort: 0, notice: () => undefined });
+  assert.ok(result.ok);
+  await result.value.close();
+});
+
+test('what may pass by itself is worth another start', () => {
+  for (const code of ['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE'])
+    assert.deepEqual(mayPass(fail('x', 78, code)), fail('x', 75, code));
+  assert.deepEqual(mayPass(fail('x', 78, 'EACCES')), fail('x', 78, 'EACCES'));
+  assert.deepEqual(mayPass(ok(1)), ok(1));
+});
+
+test('a key that others can read is told of', async (t) => {
+  const { certFile, keyFile } = asFiles(tempDir(t), 'one', one);
+  chmodSync(keyFile, 0o644);
+  const { notices } = await opened(t, { tlsCert: certFile, tlsKey: keyFile });
+  assert.match(notices.join('\n'), /--tls-key .* can be read by others \(mode 644\).*chmod 600/);
+});

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
-import { loadTls } from '../../src/serve/tls.js';
+import { loadTls, warnOfExpiry } from '../../src/serve/tls.js';
 import * as certificates from './certificates.js';
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'trainguard-test-'));
@@ -62,4 +63,15 @@ test('a certificate that expired', async () => {
   const inTwoCenturies = Date.now() + 200 * 365 * 24 * 3600 * 1000;
   const loaded = await loadTls(one.certFile, one.keyFile, inTwoCenturies);
   assert.match(loaded.ok ? '' : loaded.error.message, /expired on .*; give a valid one/);
+});
+
+test('a certificate that ends soon is told of', () => {
+  const end = Date.parse(new X509Certificate(one.cert).validTo);
+  const days = (n: number): number => n * 86_400_000;
+  assert.equal(warnOfExpiry('c.pem', one.cert, end - days(31)), undefined);
+  assert.match(
+    warnOfExpiry('c.pem', one.cert, end - days(5)) ?? '',
+    /^--tls-cert c.pem expires on .*, in 5 days: /,
+  );
+  assert.match(warnOfExpiry('c.pem', one.cert, end + days(1)) ?? '', /^--tls-cert c.pem expired on /);
 });

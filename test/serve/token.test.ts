@@ -3,6 +3,8 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writ
 import path from 'node:path';
 import { test } from 'node:test';
 import { readOrMakeToken, sameToken } from '../../src/serve/token.js';
+import { openWorkerJournal } from '../../src/serve/worker-journal.js';
+import { files } from '../../src/util/os/durable.js';
 import { everyFault } from '../support/faults.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -20,6 +22,23 @@ test('it is made once, random, 0600, and read after that', async (t) => {
   const other = await readOrMakeToken(path.join(dir, 'other'));
   assert.ok(other.ok && other.value !== made.value);
   assert.deepEqual(readdirSync(dir).toSorted(), ['other', 'token']);
+});
+
+test('the draft of one that was killed is swept when the state is opened', async (t) => {
+  const dir = tempDir(t);
+  const { link, unlink } = files;
+  const killed = (): Promise<never> => Promise.reject(new Error('killed'));
+  Object.assign(files, { link: killed, unlink: killed });
+  try {
+    await assert.rejects(readOrMakeToken(path.join(dir, 'token')), /killed/);
+  } finally {
+    Object.assign(files, { link, unlink });
+  }
+  assert.equal(readdirSync(dir).length, 1);
+  const opened = await openWorkerJournal(dir);
+  assert.ok(opened.ok);
+  assert.deepEqual(readdirSync(dir), ['journal.jsonl']);
+  await opened.value.close();
 });
 
 test('of many that start at once all have the same', async (t) => {
