@@ -5,6 +5,7 @@
  */
 export type { RecoveryEventMap } from './recovery/announcer.js';
 export { UnknownWorkerError } from './recovery/arguments.js';
+export { DamagedCheckpointsError } from './recovery/json-checkpoints-known.js';
 export type { RecoveryContext } from './recovery/context.js';
 export type { RecoveryDecision, RecoveryFailure, RecoveryKind, RecoveryRule } from './recovery/decision.js';
 export { RecoveryManager } from './recovery/manager.js';

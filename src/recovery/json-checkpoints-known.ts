@@ -65,11 +65,27 @@ export class KnownCheckpoints {
   }
 }
 
-/** There are checkpoints, and none of them is whole. */
+/**
+ * There are checkpoints, and none of them is whole.
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs';
+ * import { DamagedCheckpointsError, RecoveryManager } from 'trainguard';
+ *
+ * const manager = new RecoveryManager();
+ * writeFileSync(await manager.saveCheckpoint('w7', { batch: 1 }), 'torn');
+ * const problem: unknown = await manager.loadCheckpoint('w7').catch((error: unknown) => error);
+ * console.log(problem instanceof DamagedCheckpointsError); // true
+ * ```
+ */
 export class DamagedCheckpointsError extends Error {
+  /** For who has no class to compare with. */
   override readonly name = 'DamagedCheckpointsError';
 
-  /** @param where whose, and in which folder */
+  /**
+   * @param where whose, and in which folder
+   * @internal
+   */
   constructor(where: string, damaged: readonly string[]) {
     const [why = ''] = damaged;
     super(

@@ -10,7 +10,8 @@ export interface CheckpointName {
   readonly sha256: string;
 }
 
-const form = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3}Z)-(\d{6})\.([0-9a-f]{64})\.json$/;
+/** The form of a name; digits that are no date pass. */
+export const form = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3}Z)-(\d{6})\.([0-9a-f]{64})\.json$/;
 const countersEnd = 1_000_000;
 
 /** @returns undefined: it is no checkpoint of ours */

@@ -59,7 +59,10 @@ export async function openFiles(names: JournalFiles): Promise<Result<Opened>> {
   } catch (error) {
     return refused(`keep the end of ${names.old}`, error);
   }
-  const opened = await Journal.open<Step[]>(names.journal, { ...reading, after: Math.max(seq, old.value.last) });
+  const opened = await Journal.open<Step[]>(names.journal, {
+    ...reading,
+    after: Math.max(seq, old.value.last),
+  });
   if (!opened.ok) return opened;
   const unfinished = old.value.size > 0 || old.value.torn.length > 0;
   return ok({ image, journal: opened.value.journal, unfinished });

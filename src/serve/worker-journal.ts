@@ -46,7 +46,9 @@ export async function openWorkerJournal(
   if (!opened.ok) return opened;
   // of a life that was killed; after the state could be read, for damage changes nothing
   await sweepTemporaries(dir);
-  return ok(new WorkerJournal(new WorkerJournalStore(names, opened.value, compactAt, onNotice), now, onNotice));
+  return ok(
+    new WorkerJournal(new WorkerJournalStore(names, opened.value, compactAt, onNotice), now, onNotice),
+  );
 }
 
 /** The durable log of the table of workers, and of the answers to requests that may be sent again. */
@@ -91,7 +93,10 @@ export class WorkerJournal implements WorkerLog {
     this.#commit.add(append);
     await append.written.catch((error: unknown) => {
       if (durable || !(error instanceof ProblemError)) throw error;
-      this.#tellSeldom('heartbeats', `${error.message}; heartbeats count all the same, and are written later`);
+      this.#tellSeldom(
+        'heartbeats',
+        `${error.message}; heartbeats count all the same, and are written later`,
+      );
     });
   }
 

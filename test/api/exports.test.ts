@@ -9,6 +9,7 @@ const values = [
   'RecoveryManager',
   'RecursiveTrainingRecovery',
   'UnknownWorkerError',
+  'DamagedCheckpointsError',
   'classify',
   'parseHeartbeats',
 ];

@@ -143,9 +143,7 @@ test('limits of its own, by parts, also when it comes back', () => {
   const limitsOf = (outcome: Outcome): unknown =>
     outcome.changes.map((change) => change.type === 'worker' && change.limits);
   assert.deepEqual(limitsOf(one.register('w', {}, {}, null, after(0))), [{}]);
-  assert.deepEqual(limitsOf(one.register('w', {}, { maxFailures: 9 }, null, after(0))), [
-    { maxFailures: 9 },
-  ]);
+  assert.deepEqual(limitsOf(one.register('w', {}, { maxFailures: 9 }, null, after(0))), [{ maxFailures: 9 }]);
   assert.deepEqual(limitsOf(one.register('w', {}, { heartbeatTimeoutMs: 70 }, null, after(0))), [
     { heartbeatTimeoutMs: 70, maxFailures: 9 },
   ]);

@@ -176,7 +176,10 @@ test('a damaged checkpoint is passed over', async (t) => {
   writeFileSync(path.join(path.dirname((body as SavedCheckpoint).path), name), '"fxrst"');
   const damaged = await ask('GET', latest);
   assert.equal(damaged.status, 409);
-  assert.match(detailOf(damaged), /^all 2 checkpoints of a in .* are damaged .*move them away to begin anew$/);
+  assert.match(
+    detailOf(damaged),
+    /^all 2 checkpoints of a in .* are damaged .*move them away to begin anew$/,
+  );
 });
 
 test(

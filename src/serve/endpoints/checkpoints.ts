@@ -2,7 +2,7 @@ import path from 'node:path';
 import { z } from '../../config/values.js';
 import type { OpenCheckpoint, SaveProblem } from '../../recovery/json-checkpoints.js';
 import { DamagedCheckpointsError } from '../../recovery/json-checkpoints-known.js';
-import { parseName } from '../../recovery/json-checkpoints-names.js';
+import { form } from '../../recovery/json-checkpoints-names.js';
 import type { Answer } from '../answer.js';
 import { endpoint } from '../endpoint.js';
 import { problem } from '../problem.js';
@@ -21,7 +21,7 @@ const contentDigest = z
 
 const checkpointName = z
   .string()
-  .refine((name) => parseName(name) !== undefined, { error: "must be a checkpoint's file name" })
+  .regex(form, { error: "must be a checkpoint's file name" })
   .describe('Only those that are older than this one: `Trainguard-Checkpoint` of an earlier answer.')
   .optional();
 
@@ -39,7 +39,7 @@ export const checkpoints = [
     answers: { 201: { description: 'It is on disk.', schema: SavedCheckpoint } },
     problems: {
       413: 'It is larger than the server takes.',
-      422: 'Its SHA-256 is not the one that was named.',
+      422: 'Its SHA-256 is not the one that was named; or the Idempotency-Key was used for another body.',
     },
     async handle({ manager, limits }, { path, headers, upload }) {
       const digest = headers['content-digest'];
