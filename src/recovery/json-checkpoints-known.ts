@@ -69,13 +69,14 @@ export class KnownCheckpoints {
  * There are checkpoints, and none of them is whole.
  * @example
  * ```ts
- * import { writeFileSync } from 'node:fs';
  * import { DamagedCheckpointsError, RecoveryManager } from 'trainguard';
  *
  * const manager = new RecoveryManager();
- * writeFileSync(await manager.saveCheckpoint('w7', { batch: 1 }), 'torn');
- * const problem: unknown = await manager.loadCheckpoint('w7').catch((error: unknown) => error);
- * console.log(problem instanceof DamagedCheckpointsError); // true
+ * const state = await manager.loadCheckpoint('w7').catch((error: unknown) => {
+ *   if (error instanceof DamagedCheckpointsError) console.error(error.message); // says what to move away to begin anew
+ *   throw error;
+ * });
+ * console.log(state); // null
  * ```
  */
 export class DamagedCheckpointsError extends Error {
