@@ -54,21 +54,18 @@ export async function serveRun(
   }
   const lines = new WorkerLines();
   const timer = setInterval(() => tell(lines.flush()), stretchMs);
-  let forgetting = false;
   manager.on('event', (event) => {
     note(crew, event);
-    if (!forgetting) tell(lines.add(event));
+    tell(lines.add(event));
   });
   if (!manager.monitoring) await manager.startMonitoring();
 
   async function forget(): Promise<void> {
-    forgetting = true;
     try {
       await Promise.all(manager.getWorkers().map(({ workerId }) => manager.unregisterWorker(workerId)));
     } catch (error) {
       notice(`it could not be written down that the workers of the last attempt are gone: ${String(error)}`);
     }
-    forgetting = false;
   }
 
   let closed: Promise<void> | undefined;
