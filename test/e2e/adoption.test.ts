@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { readStatus } from '../../src/engines/local/launch-record.js';
 import { mono } from '../../src/util/os/boot.js';
 import { eventually } from '../support/eventually.js';
 import { PuppetStage, type Puppet } from '../support/puppet.js';
@@ -149,6 +150,7 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     await published(t, play, 7);
     await killed(play.run);
     await play.worker.dieBy('SIGKILL');
+    await exitOnRecord(play, 'attempts/000');
     // what another boot left: the shim died with the host, and its ids are of that boot
     const files = runFile(play, 'attempts/000');
     writeFileSync(path.join(files, 'exit'), ' '.repeat(256));
@@ -171,7 +173,7 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     await play.run.untilStdout(/"type":"launched".*"attempt":1\}/);
     await killed(play.run);
     await second.dieBy('SIGKILL');
-    await second.gone();
+    await exitOnRecord(play, 'attempts/001');
     // as if it had been killed before its shim began: the journal ends with the decision, nobody has taken go/
     dropLastEvents(play, 'host-ready');
     rmSync(runFile(play, 'state.json'));
@@ -228,6 +230,11 @@ async function killed(run: Running): Promise<void> {
 }
 
 const runFile = ({ cwd }: Play, name: string): string => path.join(cwd, '.trainguard/runs/play', name);
+
+/** Waits until the shim, which outlives its command for a moment, has written its last word. */
+async function exitOnRecord(play: Play, attempt: string): Promise<void> {
+  await eventually(() => readStatus(runFile(play, attempt)) !== undefined, `${attempt}/exit`);
+}
 
 /** Waits until state.json tells of so many heartbeats. */
 async function published(t: TestContext, play: Play, step: number): Promise<void> {
