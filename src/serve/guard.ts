@@ -1,4 +1,5 @@
 import { bareName } from './address.js';
+import type { ProblemStatus } from './problem.js';
 import { sameToken } from './token.js';
 
 /** Whom we answer. */
@@ -20,7 +21,7 @@ export interface Caller {
 
 /** Why a request is turned away before anything of it is looked at. */
 export interface Refusal {
-  readonly status: number;
+  readonly status: ProblemStatus;
   /** One clear sentence with the way out. */
   readonly detail: string;
   readonly headers?: Readonly<Record<string, string>>;

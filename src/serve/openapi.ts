@@ -74,6 +74,7 @@ function problemsOf(endpoint: Endpoint, limits: AppLimits): Readonly<Partial<Rec
     401: 'The token is missing or wrong.',
     403: 'The Host or the Origin is not this server.',
     408: 'The request took too long to come.',
+    410: 'The address bears an attempt of a run that is over (`run --serve`); the worker is to stop.',
     413: `The body is larger than ${most} bytes.`,
     ...(takesBody && { 415: 'The body is not JSON by its type.' }),
     ...(endpoint.once && { 422: 'The Idempotency-Key was used for another body.' }),

@@ -52,9 +52,8 @@ function badHttp(code: string | undefined): Refusal {
 }
 
 function problemOf({ status, detail }: Refusal): string {
-  const titles: Readonly<Record<number, string>> = problemTitles;
-  const title = titles[status] ?? STATUS_CODES[status] ?? '';
-  return JSON.stringify({ type: 'about:blank', title, status, detail } satisfies ProblemDetails);
+  const problem: ProblemDetails = { type: 'about:blank', title: problemTitles[status], status, detail };
+  return JSON.stringify(problem);
 }
 
 const problemHeaders = (body: string): Record<string, string | number> => ({

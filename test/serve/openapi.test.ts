@@ -59,7 +59,7 @@ test('every operation tells its errors, each a problem', async (t) => {
     for (const { operationId, parameters, requestBody, responses } of Object.values(methods)) {
       const statuses = Object.keys(responses);
       const takesKey = parameters.some(({ name }) => name === 'idempotency-key');
-      const expected = ['400', '401', '403', '408', '413', '431', '500', '503']
+      const expected = ['400', '401', '403', '408', '410', '413', '431', '500', '503']
         .concat(requestBody ? ['415'] : [])
         .concat(takesKey ? ['422'] : []);
       for (const status of expected) assert.ok(statuses.includes(status), `${operationId} ${status}`);
