@@ -25,6 +25,7 @@ export async function runPython(t: TestEnd): Promise<Said> {
     t,
     [pythonPath(), path.join(root, 'test', 'api', 'ancestors.py')],
     {
+      timeoutMs: 300_000,
       env: {
         PYTHONPATH: path.join(root, 'src', 'client'),
         PYTHONDONTWRITEBYTECODE: '1',

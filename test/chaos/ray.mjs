@@ -34,8 +34,8 @@ const env = {
   PATH: `${path.join(venv, 'bin')}:${process.env.PATH}`,
   [marker.split('=')[0]]: marker.split('=')[1],
   RAY_USAGE_STATS_ENABLED: '0',
-  // on a machine with much to do
-  RAY_raylet_start_wait_time_s: '60',
+  // else the head would take the token of a ~/.ray/auth_token, and the other nodes would not
+  RAY_AUTH_MODE: 'disabled',
   PYTHONUNBUFFERED: '1',
 };
 
@@ -99,6 +99,23 @@ function processes() {
     });
 }
 
+/** `ray`, but that a node of a machine with much to do is waited for longer than Ray's own 30 s, which cannot be set. */
+const patientRay = `
+import time
+import ray._private.services as services
+from ray.scripts.scripts import main
+once = services.get_node
+def get_node(*which):
+    until = time.monotonic() + 120
+    while True:
+        try: return once(*which)
+        except RuntimeError:
+            if time.monotonic() > until: raise
+            time.sleep(0.2)
+services.get_node = get_node
+main()
+`;
+
 /** Ray gives up on a node where the machine is slow, or somebody took a port meanwhile: then once more. */
 async function startNode(name, address) {
   for (let tries = 1; ; tries++) {
@@ -123,7 +140,8 @@ async function startNodeOnce(name, address) {
   const ray = start(
     name,
     [
-      ...['ray', 'start', '--block', '--num-cpus', 2, '--object-store-memory', 80_000_000, ...place],
+      ...['python', '-c', patientRay, 'start', '--block'],
+      ...['--num-cpus', 2, '--object-store-memory', 80_000_000, ...place],
       ...['--dashboard-agent-listen-port', listen, '--dashboard-agent-grpc-port', grpc],
       ...['--runtime-env-agent-port', runtimeEnv, '--include-log-monitor', 'false', '--disable-usage-stats'],
       ...(address ? [] : ['--system-config', noticed]),

@@ -209,7 +209,7 @@ function run(
   dir: string,
   cut: number | string,
 ): { status: number | null; stderr: string } {
-  return spawnSync(process.execPath, [child, what, dir, String(cut)], { encoding: 'utf8', timeout: 20_000 });
+  return spawnSync(process.execPath, [child, what, dir, String(cut)], { encoding: 'utf8', timeout: 60_000 });
 }
 
 /** The first folder that is made is the transaction's in quarantine, once the intent is committed. */

@@ -30,7 +30,11 @@ export async function serving(
   dir = tempDir(t),
   port = 0,
 ): Promise<Serving> {
-  const process = runCli(t, ['serve', '--state-dir', dir, '--port', String(port), ...args], { cwd: dir });
+  const process = runCli(t, ['serve', '--state-dir', dir, '--port', String(port), ...args], {
+    cwd: dir,
+    // a suite's server lives as long as the suite
+    timeoutMs: 600_000,
+  });
   const [, url = ''] = await process.untilStderr(/serving at (https?:\/\/[\w.:]+)/, 60_000);
   return {
     url,
@@ -100,12 +104,12 @@ export async function behind(
 export function python(t: TestEnd, server: Serving, text: string, cwd = tempDir(t)): Running {
   return runProgram(t, [pythonPath(), '-W', 'error', '-c', `${prelude}\n${text}`], {
     cwd,
+    timeoutMs: 180_000,
     env: {
       TRAINGUARD_URL: server.url,
       TRAINGUARD_TOKEN: server.token,
       PYTHONPATH: path.dirname(clientFile),
       PYTHONDONTWRITEBYTECODE: '1',
-      PYTHONUNBUFFERED: '1',
     },
   });
 }
@@ -114,6 +118,7 @@ export function python(t: TestEnd, server: Serving, text: string, cwd = tempDir(
 const prelude = `
 import os, sys, threading, time
 from trainguard_client import *
+sys.stdout.reconfigure(line_buffering=True)  # a line at once and whole, also if it is killed
 def until(fact, what, seconds=60):
     end = time.monotonic() + seconds
     while not fact():

@@ -35,7 +35,12 @@ assert not os.path.exists('checkpoints'), 'no outage was so long'
     const kept = saved(path.join(server.dir, 'serve/checkpoints/w'));
     const last = /acknowledged (\d+) (\S+)\n$/.exec(worker.stdout)!;
     assert.ok(Number(last[1]) >= step);
-    assert.ok(kept.includes(last[2]!), `life ${life}: ${last[0]} is not among ${kept.join(' ')}`);
+    // what it says now may lag behind what it saves: three that are newer take its place
+    const newer = kept.filter((name) => name > last[2]!).length;
+    assert.ok(
+      kept.includes(last[2]!) || newer >= 3,
+      `life ${life}: ${last[0]} is not among ${kept.join(' ')}`,
+    );
     await worker.untilStdout(new RegExp(`acknowledged ${Number(last[1]) + 1} `), 60_000);
   }
   writeFileSync(path.join(cwd, 'enough'), '');
@@ -142,7 +147,7 @@ test('a server that lost all it knew: workers register again, and it watches aga
       t,
       server,
       `
-m = RecoveryManager(0.1, heartbeat_timeout=0.5)
+m = RecoveryManager(0.1, heartbeat_timeout=2)
 m.start_monitoring()
 m.register_worker('w', {'current_batch': 3})
 m._ask('DELETE', '/v1/workers/w')

@@ -54,7 +54,7 @@ print(m.heartbeat('w'))
         t,
         server(),
         `
-m = RecoveryManager(0.1, heartbeat_timeout=0.4)
+m = RecoveryManager(0.1, heartbeat_timeout=3)  # longer than a machine at work stands still
 m.start_monitoring()
 m.register_worker('hung'); m.register_worker('evaluating')
 hung = lambda: m.get_worker('hung').status == 'failed'

@@ -43,7 +43,7 @@ export async function runDoctests(t: TestEnd, tests: readonly Doctest[]): Promis
   const { code, stdout, stderr } = await runProgram(
     t,
     [process.execPath, path.join(dir, 'main.mjs'), String(tests.length)],
-    { cwd: dir },
+    { cwd: dir, timeoutMs: 300_000 },
   ).done;
   if (code !== 0) throw new Error(`the examples' process ended with ${code}: ${stderr}`);
   const ran = JSON.parse(stdout) as { printed: string[]; thrown?: string }[];
