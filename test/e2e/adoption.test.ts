@@ -5,6 +5,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { readStatus } from '../../src/engines/local/launch-record.js';
 import { mono } from '../../src/util/os/boot.js';
 import { eventually } from '../support/eventually.js';
+import { processAlive } from '../support/process-alive.js';
 import { PuppetStage, type Puppet } from '../support/puppet.js';
 import { runCli, type Running } from '../support/run-cli.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -81,7 +82,7 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     await play.worker.trap('SIGTERM');
     await killed(play.run);
     const stop = runCli(t, ['stop', 'play'], { cwd: play.cwd });
-    await play.worker.signal('SIGTERM', 15_000);
+    await play.worker.signal('SIGTERM');
     await play.worker.exit(0);
     assert.deepEqual(await stop.done, { code: 0, signal: null, stdout: 'run play is stopped\n', stderr: '' });
     const { state, attempt } = await statusOf(t, play.cwd, 'play');
@@ -118,6 +119,7 @@ describe('a run whose supervisor was killed is taken over', { concurrency: 3 }, 
     assert.equal(anew.code, 75, anew.stderr);
     assert.equal(play.stage.count, 1);
     await play.worker.exit(0);
+    await eventually(() => !processAlive(play.worker.hello.ppid), 'the end of its shim');
     const free = play.start({ flags: ['--name', 'other', '--state-dir', state] });
     const second = await play.stage.next();
     await second.exit(0);

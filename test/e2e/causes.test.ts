@@ -85,7 +85,6 @@ describe('why it failed decides what is done', { concurrency: 2 }, () => {
     await eventually(
       () => failures(training).filter((kind) => kind === 'code').length >= 4,
       'four imports that failed',
-      30_000,
     );
     renameSync(away, nfs);
     const ended = await training.done;

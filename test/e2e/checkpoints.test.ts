@@ -118,7 +118,7 @@ describe('of a run', () => {
     const command = digits('--steps', '100000', '--save-every', '20', '--step-time', '0.02', '--layout', 'folder', '--keep', '3'); // prettier-ignore
     const training = guard(t, command, { cwd, flags: ['--name', 'digits'] });
     // rotated away by the trainer, kept in the vault as the next to be proven
-    const first = await eventually(async () => (await listed(t, cwd)).find((one) => one.spare)?.id, 'a spare', 30_000); // prettier-ignore
+    const first = await eventually(async () => (await listed(t, cwd)).find((one) => one.spare)?.id, 'a spare'); // prettier-ignore
     assert.equal((await checkpoints(t, cwd, 'pin', first)).code, 0);
     const verified = await checkpoints(t, cwd, 'verify');
     assert.equal(verified.code, 0, verified.stdout);

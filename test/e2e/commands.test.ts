@@ -260,7 +260,7 @@ describe('status, logs', { concurrency: 3 }, () => {
     await worker.stdout('heartbeat step=7 loss=0.5 total_steps=9\n');
     await run.untilStdout(/"type":"progressed"/);
     // the state file is written at most once a second
-    await eventually(async () => (await statusOf(t, cwd, 'play')).step === 7, 'its step in status', 15_000);
+    await eventually(async () => (await statusOf(t, cwd, 'play')).step === 7, 'its step in status');
     const view = await statusOf(t, cwd, 'play');
     assert.deepEqual([view.state, view.pid, view.attempt], ['running', worker.pid, 0]);
     assert.equal((await cli(t, cwd, 'status', '--exit-code')).code, 0);

@@ -65,7 +65,7 @@ async function stateIsOld(cwd: string, end: () => Promise<unknown>): Promise<voi
 }
 
 const gone = (pid: number): Promise<true> =>
-  eventually(() => !processAlive(pid), `the end of process ${pid}`, 20_000);
+  eventually(() => !processAlive(pid), `the end of process ${pid}`);
 
 describe('run --detach', { concurrency: 3 }, () => {
   test(
@@ -119,7 +119,7 @@ describe('run --detach', { concurrency: 3 }, () => {
     const flags = ['--detach', '--max-retries', '0', '--name', 'play'];
     const started = await runCli(t, ['run', ...flags, '--', 'sh', '-c', 'exit 7'], { cwd }).done;
     // it may have been under way before it failed
-    await eventually(async () => (await statusOf(t, cwd, 'play')).state === 'failed', 'its end', 20_000);
+    await eventually(async () => (await statusOf(t, cwd, 'play')).state === 'failed', 'its end');
     assert.ok([0, 7].includes(started.code ?? -1), started.stderr);
     const { code, stderr } = await runCli(t, ['attach', 'play'], { cwd }).done;
     assert.equal(code, 7);
@@ -131,7 +131,7 @@ describe('run --detach', { concurrency: 3 }, () => {
     const started = runOf(on, '--detach');
     const children = `/proc/${started.pid}/task/${started.pid}/children`;
     const childOf = (): RegExpExecArray | null => /\d+/.exec(readFileSync(children, 'utf8'));
-    const [child = ''] = await eventually(childOf, 'its child', 20_000);
+    const [child = ''] = await eventually(childOf, 'its child');
     started.kill('SIGKILL');
     assert.equal((await started.done).signal, 'SIGKILL');
     const worker = await on.stage.next();
@@ -168,11 +168,11 @@ describe('run --detach', { concurrency: 3 }, () => {
     assert.equal(opened.code, 0, opened.stderr);
     const worker = await on.stage.next();
     const status = path.join(on.cwd, 'status');
-    await eventually(() => readFileSync(status, 'utf8') === '0\n', 'the end of run --detach', 15_000);
+    await eventually(() => readFileSync(status, 'utf8') === '0\n', 'the end of run --detach');
     assert.equal((await tmux('kill-server').done).code, 0);
     const supervisor = writerOf(on.cwd);
     await worker.stdout('heartbeat step=1\n');
-    await eventually(async () => (await statusOf(t, on.cwd, 'play')).step === 1, 'its step', 15_000);
+    await eventually(async () => (await statusOf(t, on.cwd, 'play')).step === 1, 'its step');
     assert.ok(processAlive(supervisor) && worker.alive);
     await worker.exit(0);
     await gone(supervisor);
@@ -223,7 +223,7 @@ describe('attach', { concurrency: 3 }, () => {
       assert.equal(code, 0);
       assert.match(stderr, /detached; run play goes on \(trainguard attach play comes back\)\n$/);
       await on.worker.stdout('heartbeat step=2\n');
-      await eventually(async () => (await statusOf(t, on.cwd, 'play')).step === 2, 'its step', 15_000);
+      await eventually(async () => (await statusOf(t, on.cwd, 'play')).step === 2, 'its step');
       assert.deepEqual([writerOf(on.cwd), on.worker.signals], [on.supervisor, []]);
       assert.ok(processAlive(on.supervisor) && on.worker.alive);
     });
@@ -361,7 +361,6 @@ describe('resume', { concurrency: 3 }, () => {
     await eventually(
       () => readFileSync(fileOf(cwd, 'attempts/003/worker-0.out.log'), 'utf8') === said,
       'its output',
-      15_000,
     );
     assert.equal((await statusOf(t, cwd, 'play')).maxRetries, 7);
   });

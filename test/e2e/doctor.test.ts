@@ -126,7 +126,7 @@ describe('doctor', { concurrency: 2 }, () => {
     const cwd = project(t);
     const command = digits('--steps', '100000', '--step-time', '0.05');
     const run = guard(t, command, { cwd });
-    await eventually(() => readdirSync(path.join(cwd, 'ckpts'))[0], 'a checkpoint is there', 20_000);
+    await eventually(() => readdirSync(path.join(cwd, 'ckpts'))[0], 'a checkpoint is there');
     const same = await ask(t, cwd, '--checkpoint-dir', 'ckpts', '--', ...command);
     const { way } = found(same, 'fail', 'lock', /^run digits is in use by pid \d+/);
     assert.match(way ?? '', /trainguard attach digits/);

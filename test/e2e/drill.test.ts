@@ -60,7 +60,6 @@ describe('drill', { concurrency: 2 }, () => {
     const written = await eventually(
       () => /^\d+\n$/.exec(readFileSync(path.join(cwd, 'pid'), 'utf8'))?.[0],
       'the training is there',
-      15_000,
     );
     const pid = Number(written);
     drill.kill('SIGINT');

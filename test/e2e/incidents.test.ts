@@ -22,7 +22,7 @@ describe('incidents', { concurrency: 2 }, () => {
     // step 16 is bad and saved before step 17 shows it
     const ended = await guard(t, digits('--steps', '40', '--save-every', '4', '--step-time', '0.005'), {
       cwd,
-      flags: [...run, '--heartbeat-timeout', '2', '--startup-timeout', '60'],
+      flags: [...run, '--heartbeat-timeout', '5', '--startup-timeout', '60'],
       env: { DIGITS_FAULT: 'crash@step=13;nan@step=16,attempt=1;hang@step=35,attempt=2' },
       json: false,
     }).done;

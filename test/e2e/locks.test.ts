@@ -146,7 +146,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
     const crowd = Array.from({ length: 6 }, () => supervise(t, { cwd, within: otherNet }));
     const ended = new Map<number, Ended>();
     for (const one of crowd) void one.done.then((end) => ended.set(one.pid, end));
-    await eventually(() => ended.size === crowd.length - 1, 'the end of all but one', 45_000);
+    await eventually(() => ended.size === crowd.length - 1, 'the end of all but one', 120_000);
     const winner = crowd.find(({ pid }) => !ended.has(pid));
     for (const end of ended.values())
       assertBusy(end, new RegExp(`already supervised by pid ${winner?.pid} `));
@@ -222,7 +222,7 @@ describe('one supervisor a run', { concurrency: 2 }, () => {
       await eventually(
         async () => (await supervise(t, { cwd }).done).code === 0,
         'a run that goes on',
-        30_000,
+        90_000,
       );
     });
   }
@@ -439,7 +439,7 @@ describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--
     assert.match(
       stopped.stderr,
       new RegExp(
-        `pid ${run.pid} on host node17\\) was last heard of 10m 0\\ds ago, before it had ended the run`,
+        `pid ${run.pid} on host node17\\) was last heard of 10m( \\d+s)? ago, before it had ended the run`,
       ),
     );
 
@@ -447,7 +447,7 @@ describe('a supervisor on another host', { concurrency: 2, ...needs('--uts', '--
     assert.deepEqual([state, pid], ['orphaned', null]);
     assert.match(
       (await ask(t, cwd, ['status'])).stdout,
-      /\(pid \d+ on host node17\) was last heard of 10m 0\ds ago; if its worker lives on there, end it there, then "trainguard resume one"/,
+      /\(pid \d+ on host node17\) was last heard of 10m( \d+s)? ago; if its worker lives on there, end it there, then "trainguard resume one"/,
     );
 
     // its worker lives on, and says so

@@ -71,8 +71,8 @@ describe('a training that begins anew though there is a checkpoint', { concurren
     const train = [pythonPath(), 'train.py'];
     writeFileSync(path.join(cwd, 'recovery.config.json'), '{ "checkpoints": { "settle": "200ms" } }');
     const first = guard(t, train, { cwd, env: { LINGER: '1' } });
-    // its step is known only once it was seen while the training lived
-    await first.untilStdout(/"type":"checkpoint-verified".*"step":20/);
+    // its step is known only once it was seen while the training lived; saved before the watch began, by a regular look
+    await first.untilStdout(/"type":"checkpoint-verified".*"step":20/, 150_000);
     writeFileSync(path.join(cwd, 'go'), '');
     assert.equal((await first.done).code, 0);
     const file = path.join(cwd, 'ckpts', 'checkpoint.json');

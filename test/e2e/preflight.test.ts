@@ -41,14 +41,10 @@ describe('before a retry', { concurrency: 3 }, () => {
     configure(cwd, { preflight: [['sh', '-c', 'echo 3 nodes are away; exit 1']] });
     const running = guard(t, digits(...LENGTH), { cwd, env });
     await running.untilStdout(/"type":"host-not-ready"/);
-    const waitingFor = await eventually(
-      async () => {
-        const view = (await statusOf(t, cwd, 'digits')) as unknown as Record<string, unknown>;
-        return view['state'] === 'waiting' && view['waitingFor'];
-      },
-      'status to say what is waited for',
-      30_000,
-    );
+    const waitingFor = await eventually(async () => {
+      const view = (await statusOf(t, cwd, 'digits')) as unknown as Record<string, unknown>;
+      return view['state'] === 'waiting' && view['waitingFor'];
+    }, 'status to say what is waited for');
     assert.match(String(waitingFor), /to pass \(exit 1: 3 nodes are away\)/);
     running.kill('SIGTERM');
     assert.equal((await running.done).code, 143);

@@ -36,7 +36,7 @@ describe('a training that is disturbed', { concurrency: 3 }, () => {
   for (const run of [1, 2, 3]) {
     test(`ends with the same weights after a SIGKILL at a random step (${run} of 3)`, async (t) => {
       const victim = 1 + Math.floor(Math.random() * 25);
-      const training = guard(t, digits(...LENGTH, '--step-time', '0.05'), { cwd: tempDir(t) });
+      const training = guard(t, digits(...LENGTH, '--step-time', '0.15'), { cwd: tempDir(t) });
       await training.untilStderr(new RegExp(`^heartbeat step=${victim} `, 'm'));
       const launched = /"type":"launched","pid":(\d+)/.exec(training.stdout);
       process.kill(Number(launched?.[1]), 'SIGKILL');
@@ -50,7 +50,7 @@ describe('a training that is disturbed', { concurrency: 3 }, () => {
   test('goes through a crash, NaN, a full disk and a hang, one after the other', async (t) => {
     const ended = await guard(t, digits(...LENGTH, '--step-time', '0.005'), {
       cwd: tempDir(t),
-      flags: ['--heartbeat-timeout', '1.5', '--startup-timeout', '60'],
+      flags: ['--heartbeat-timeout', '5', '--startup-timeout', '60'],
       env: {
         DIGITS_FAULT: 'crash@step=13;nan@step=16,attempt=1;enospc@step=20,attempt=2;hang@step=35,attempt=3',
       },
@@ -134,7 +134,7 @@ describe('a training that is disturbed', { concurrency: 3 }, () => {
     test(`finishes its save when trainguard gets SIGTERM (${wrapper})`, async (t) => {
       const cwd = tempDir(t);
       const command = digits(...LENGTH, '--phases');
-      const slowly = [...command, '--save-time', '0.7'];
+      const slowly = [...command, '--save-time', '4'];
       // a second command keeps bash from becoming python
       writeFileSync(path.join(cwd, 'train.sh'), `"$@"\nstatus=$?\nexit $status\n`);
       const wrapped = wrapper === 'python' ? slowly : ['bash', 'train.sh', ...slowly];

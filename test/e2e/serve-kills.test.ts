@@ -13,7 +13,7 @@ test(
   { skip: !existsSync(script) && 'the scripts of test/chaos are not here' },
   async (t) => {
     const { code, stdout, stderr } = await runProgram(t, [process.execPath, script, '3'], {
-      timeoutMs: 120_000,
+      timeoutMs: 300_000,
     }).done;
     assert.equal(code, 0, `${stdout}${stderr}`);
     assert.match(stdout, /^3 of 3 kills /m);

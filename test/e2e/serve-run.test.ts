@@ -28,7 +28,7 @@ describe('run --serve: heartbeats by HTTP count like heartbeat lines', { concurr
   });
 
   test('silence by HTTP is a hang, and NaN is a failure of numbers', async (t) => {
-    const play = await onStage(t, ['--heartbeat-timeout', '1', '--max-retries', '2']);
+    const play = await onStage(t, ['--heartbeat-timeout', '4', '--max-retries', '2']);
     await register(play.worker, 'w0');
     await beat(play.worker, 'w0', { currentBatch: 3 });
     const second = await play.stage.next();
@@ -81,7 +81,7 @@ describe('run --serve: heartbeats by HTTP count like heartbeat lines', { concurr
   });
 
   test('who outlives its attempt is told to stop, and does not speak for the next', async (t) => {
-    const play = await onStage(t, ['--heartbeat-timeout', '2', '--max-retries', '2']);
+    const play = await onStage(t, ['--heartbeat-timeout', '5', '--max-retries', '2']);
     const ghost = play.worker;
     await register(ghost, 'w0');
     await beat(ghost, 'w0', { currentBatch: 500 });

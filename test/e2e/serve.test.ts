@@ -189,7 +189,7 @@ describe('abuse', () => {
     await eventually(() => sockets.filter(({ destroyed }) => destroyed).length >= 1500 - 20 - 1024 + 1, 'the oldest go'); // prettier-ignore
     assert.equal(await beat(), from, 'it has the same connection');
     await isStillServing(serving, 0);
-    assert.match(serving.running.stderr, /never showed the token are closed, the oldest first/);
+    await serving.running.untilStderr(/never showed the token are closed, the oldest first/);
   });
 });
 

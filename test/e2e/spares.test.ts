@@ -57,7 +57,7 @@ describe('a trainer that tears the only checkpoint that it keeps', { concurrency
     mkdirSync(path.join(cwd, 'ckpts'), { recursive: true });
     await save(10);
     const spares = path.join(cwd, '.ckpts.trainguard', 'spares');
-    await eventually(() => readdirSync(spares).includes('checkpoint-10%4010'), 'a spare of it', 30_000);
+    await eventually(() => readdirSync(spares).includes('checkpoint-10%4010'), 'a spare of it');
     const before = readFileSync(path.join(live(10), 'model.npz'));
     await save(20);
     truncateSync(path.join(live(20), 'model.npz'), 100);

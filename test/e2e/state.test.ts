@@ -121,12 +121,12 @@ describe('after the supervisor was killed', { concurrency: 3 }, () => {
 
   test('a training that completed meanwhile is judged as if seen', async (t) => {
     const cwd = tempDir(t);
-    const command = digits(...LENGTH, '--step-time', '0.05');
+    const command = digits(...LENGTH, '--step-time', '0.15');
     const run = guard(t, command, { cwd });
     await run.untilStderr(/^heartbeat step=11 /m);
     run.kill('SIGKILL');
     await run.done;
-    await eventually(() => exitOf(cwd, 'digits', '000') === '0', 'the end of the training', 20_000);
+    await eventually(() => exitOf(cwd, 'digits', '000') === '0', 'the end of the training');
     const ended = await guard(t, command, { cwd }).done;
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal(ofType(ended, 'launched').length, 0, 'nothing is left to train');
@@ -142,7 +142,7 @@ describe('after the supervisor was killed', { concurrency: 3 }, () => {
     await run.untilStderr(/^heartbeat step=11 /m);
     run.kill('SIGKILL');
     await run.done;
-    await eventually(() => exitOf(cwd, 'digits', '000') === '1', 'the end of the training', 20_000);
+    await eventually(() => exitOf(cwd, 'digits', '000') === '1', 'the end of the training');
     const ended = await guard(t, command, { cwd }).done;
     assert.equal(ended.code, 0, ended.stderr);
     assert.equal(digestThrough(ended), await wanted);

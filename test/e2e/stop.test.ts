@@ -67,7 +67,7 @@ describe('stopping a run', { concurrency: 3 }, () => {
   });
 
   test('what outlives --stop-grace is killed', async (t) => {
-    const { run, worker } = await onStage(t, ['--stop-grace', '300ms']);
+    const { run, worker } = await onStage(t, ['--stop-grace', '3s']);
     await worker.trap('SIGTERM');
     run.kill('SIGTERM');
     assert.equal((await run.done).code, 143);
@@ -81,7 +81,7 @@ describe('stopping a run', { concurrency: 3 }, () => {
     const dry = await runCli(t, ['stop', 'play', '--dry-run'], { cwd }).done;
     assert.match(dry.stdout, new RegExp(`^would stop run play \\(supervisor ${run.pid}\\)\n$`));
     const stop = runCli(t, ['stop', 'play'], { cwd });
-    await worker.signal('SIGTERM', 15_000);
+    await worker.signal('SIGTERM');
     assert.equal(stop.stdout, '', 'it waits for the end');
     await worker.exit(1);
     assert.deepEqual(await stop.done, { code: 0, signal: null, stdout: 'run play is stopped\n', stderr: '' });
@@ -93,15 +93,15 @@ describe('stopping a run', { concurrency: 3 }, () => {
 
   test('trainguard stop --after-checkpoint lets the next one become complete first, so nothing is lost', async (t) => {
     const cwd = tempDir(t);
-    const length = ['--steps', '600', '--save-every', '50'] as const;
-    const run = guard(t, digits(...length, '--step-time', '0.02'), { cwd });
+    const length = ['--steps', '300', '--save-every', '20'] as const;
+    const run = guard(t, digits(...length, '--step-time', '0.1'), { cwd });
     await run.untilStderr(/^heartbeat step=3 /m);
     const stopped = await runCli(t, ['stop', '--after-checkpoint'], { cwd }).done;
     assert.match(stopped.stdout, /^asked run digits to stop once .*\nrun digits is stopped\n$/);
     assert.equal((await run.done).code, 143);
     const [first, newest] = [checkpointsIn(cwd)[0], checkpointsIn(cwd).at(-1)];
-    assert.equal(first, 'step-000050.npz');
-    assert.notEqual(newest, 'step-000600.npz', 'it did not wait for the end');
+    assert.equal(first, 'step-000020.npz');
+    assert.notEqual(newest, 'step-000300.npz', 'it did not wait for the end');
     const again = await guard(t, digits(...length), { cwd }).done;
     assert.equal(again.code, 0, again.stderr);
     assert.match(again.stderr, new RegExp(`^resumed from .*${newest}`, 'm'));
@@ -201,7 +201,7 @@ describe('stop when the supervisor dies', { concurrency: 3 }, () => {
       await run.done;
       lose(path.join(path.dirname(logOf(cwd)), 'state.json'));
       const stop = runCli(t, ['stop', 'play'], { cwd });
-      await worker.signal('SIGTERM', 20_000);
+      await worker.signal('SIGTERM');
       await worker.exit(0);
       const { code, stdout, stderr } = await stop.done;
       assert.deepEqual([code, stdout], [0, 'run play is stopped\n'], stderr);
@@ -214,7 +214,7 @@ describe('stop when the supervisor dies', { concurrency: 3 }, () => {
     run.kill('SIGSTOP');
     const stop = runCli(t, ['stop', 'play'], { cwd });
     const request = path.join(path.dirname(logOf(cwd)), 'requests', 'stop');
-    await eventually(() => existsSync(request), 'the request', 20_000);
+    await eventually(() => existsSync(request), 'the request');
     stop.kill('SIGSTOP');
     run.kill('SIGKILL');
     await run.done;
@@ -222,7 +222,7 @@ describe('stop when the supervisor dies', { concurrency: 3 }, () => {
     await heir.untilStdout(/"type":"adopted"/);
     assert.ok(!existsSync(request), 'it is forgotten: who resumes wants it to go on');
     stop.kill('SIGCONT');
-    await worker.signal('SIGTERM', 20_000);
+    await worker.signal('SIGTERM');
     await worker.exit(0);
     assert.equal((await stop.done).stdout, 'run play is stopped\n');
     assert.equal((await heir.done).code, 143);
@@ -282,7 +282,7 @@ describe('losing the terminal', { concurrency: 3 }, () => {
     await eventually(
       async () => (await statusOf(t, cwd, 'digits')).state === 'completed',
       'the end of the training',
-      30_000,
+      120_000,
     );
     child.stdout.destroy();
     assert.equal(await exited, 0);
@@ -307,7 +307,7 @@ describe('losing the terminal', { concurrency: 3 }, () => {
     assert.equal(opened.code, 0, opened.stderr);
     const worker = await stage.next();
     await worker.stdout('heartbeat step=1\n');
-    await eventually(async () => (await statusOf(t, cwd, 'pane')).step === 1, 'its first step', 20_000);
+    await eventually(async () => (await statusOf(t, cwd, 'pane')).step === 1, 'its first step');
     const supervisor = supervisorOf(cwd, 'pane');
     assert.equal((await tmux('kill-pane', '-t', 's').done).code, 0);
     await eventually(
@@ -317,7 +317,7 @@ describe('losing the terminal', { concurrency: 3 }, () => {
     assert.ok(processAlive(supervisor) && worker.alive);
     await worker.stdout('heartbeat step=2\n');
     await worker.exit(0);
-    await eventually(() => !processAlive(supervisor), 'the end of the supervisor', 20_000);
+    await eventually(() => !processAlive(supervisor), 'the end of the supervisor');
     const { state, step, attempt } = await statusOf(t, cwd, 'pane');
     assert.deepEqual([state, step, attempt], ['completed', 2, 0]);
   });

@@ -5,7 +5,9 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statfsSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -36,12 +38,24 @@ function smallDisk(t: TestContext, dir: string, bytes: number): string | undefin
   return state;
 }
 
-/** Takes all the space there is. @returns what gives it back */
-function fill(dir: string): () => void {
+/** Takes all the space there is, also what a file gives back that was being replaced. @returns what gives all back */
+async function fill(dir: string): Promise<() => void> {
   const file = path.join(dir, 'ballast');
-  spawnSync('dd', ['if=/dev/zero', `of=${file}`, 'bs=4k']);
-  assert.ok(existsSync(file));
+  await eventually(() => {
+    spawnSync('dd', ['if=/dev/zero', `of=${file}`, 'bs=4k', 'oflag=append', 'conv=notrunc']);
+    const underWay = readdirSync(dir, { recursive: true, encoding: 'utf8' }).some((name) =>
+      name.endsWith('.tmp'),
+    );
+    return !underWay && statfsSync(dir).bavail === 0;
+  }, 'a disk that stays full');
   return () => rmSync(file);
+}
+
+/** Takes a folder away in one instant: whoever empties one that is written to may find it not empty at its end. */
+function remove(cwd: string, dir: string): void {
+  const aside = path.join(cwd, 'aside');
+  renameSync(dir, aside);
+  rmSync(aside, { recursive: true });
 }
 
 /** Processor time a process used so far, in clock ticks. */
@@ -72,7 +86,7 @@ describe('a disk that fills up under the run', { concurrency: 2 }, () => {
     const run = guard(t, stage.command, { cwd, flags: ['--name', 'play', '--state-dir', state] });
     const worker = await stage.next();
     await run.untilStdout(/"type":"launched"/);
-    const free = fill(state);
+    const free = await fill(state);
     await worker.exit(0);
     // its end cannot be written down: that is said, and the disk is given some time
     await run.untilStdout(/no space left/);
@@ -108,7 +122,7 @@ describe('a disk that fills up under the run', { concurrency: 2 }, () => {
       flags: ['--state-dir', state],
     });
     await run.untilStderr(/^heartbeat step=11 /m);
-    const free = fill(state);
+    const free = await fill(state);
     await run.untilStdout(/no space left/);
     free();
     const ended = await run.done;
@@ -151,7 +165,7 @@ test(
 describe('folders deleted under the run', { concurrency: 3 }, () => {
   test('the attempt’s: the training goes on and is watched on, its status and its last words are known', async (t) => {
     const { cwd, stage, run, worker, dir } = await onStage(t);
-    rmSync(path.join(dir, 'attempts', '000'), { recursive: true });
+    remove(cwd, path.join(dir, 'attempts', '000'));
     await run.untilStdout(/logs in .*attempts\/000 were deleted under the training/);
     const before = ticksOf(run.pid);
     await worker.stdout('heartbeat step=5\n');
@@ -177,7 +191,7 @@ describe('folders deleted under the run', { concurrency: 3 }, () => {
     await worker.exit(3);
     const second = await stage.next();
     await run.untilStdout(/"type":"launched".*"attempt":1\}/);
-    rmSync(dir, { recursive: true });
+    remove(cwd, dir);
     await run.untilStdout(/runs\/play was deleted under the run/);
     // status needs what is made again at once, not at the next event
     await eventually(() => existsSync(path.join(dir, 'state.json')), 'a new state.json');
@@ -201,7 +215,7 @@ describe('folders deleted under the run', { concurrency: 3 }, () => {
   test('the run’s: it is still locked by its supervisor, which status names and stop reaches', async (t) => {
     const { cwd, run, worker, dir } = await onStage(t);
     const launch = readFileSync(path.join(dir, 'launch.json'), 'utf8');
-    rmSync(dir, { recursive: true });
+    remove(cwd, dir);
     await run.untilStdout(/runs\/play was deleted under the run: what trainguard keeps there is made anew/);
     assert.equal(readFileSync(path.join(dir, 'launch.json'), 'utf8'), launch);
     await eventually(() => existsSync(path.join(dir, 'state.json')), 'a new state.json');

@@ -154,9 +154,10 @@ for (const unit of [
 ]) {
   test(`time is linear on 64 KiB of ${JSON.stringify(unit)}`, () => {
     const line = `${unit.repeat(65536 / unit.length)} heartbeat step=1`;
-    const before = performance.now();
+    const before = process.cpuUsage();
     parseHeartbeats(line);
-    assert.ok(performance.now() - before < 1000);
+    // what others use of the machine is not counted
+    assert.ok(process.cpuUsage(before).user < 1_000_000);
   });
 }
 

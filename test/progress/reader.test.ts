@@ -214,9 +214,10 @@ for (const unit of [
     const body = unit.repeat(65_536 / unit.length);
     const lines = [body, `Epoch 1: 1%|${body}`, `{'epoch': ${body}`, `iteration 1/ 2 |${body}`, `steps: 1 loss: 1 ${body}`, `1/2 ━━ ${body}`];
     const read = createHeartbeatReader();
-    const before = performance.now();
+    // what others use of the machine is not counted
+    const before = process.cpuUsage();
     for (const line of lines) read(line);
-    const ms = performance.now() - before;
+    const ms = process.cpuUsage(before).user / 1000;
     assert.ok(ms < 1000, `${ms} ms`);
   });
 } // prettier-ignore

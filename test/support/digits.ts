@@ -17,9 +17,12 @@ export const runDigits = (
     env: { PYTHONUNBUFFERED: '1', ...options.env },
   });
 
-/** The sha256 of the final weights, from the training's last line; throws if it did not get there. */
+/**
+ * The sha256 of the final weights, from the training's last line; throws if it did not get there. An attempt that was
+ * found to be bad only after its end has such a line too: the last one counts.
+ */
 export function digestOf(stdout: string): string {
-  const digest = /^final step=\d+ .*digest=([0-9a-f]{64})$/m.exec(stdout)?.[1];
+  const digest = [...stdout.matchAll(/^final step=\d+ .*digest=([0-9a-f]{64})$/gm)].at(-1)?.[1];
   if (digest === undefined) throw new Error(`the training did not finish:\n${stdout.slice(-2000)}`);
   return digest;
 }

@@ -9,7 +9,7 @@ const POLL_MS = 10;
 export async function eventually<T>(
   fn: () => T | Promise<T>,
   what: string,
-  timeoutMs = 5000,
+  timeoutMs = 60_000,
 ): Promise<Exclude<T, undefined | null | false>> {
   const until = performance.now() + timeoutMs;
   for (;;) {

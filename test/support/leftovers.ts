@@ -14,7 +14,7 @@ export async function killLeftovers(marker: string, dir?: string): Promise<void>
       return left.length === 0;
     },
     `the end of every process marked ${marker} or working in ${dir ?? 'its folder'}`,
-    10_000,
+    30_000,
   );
 }
 

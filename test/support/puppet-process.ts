@@ -3,7 +3,7 @@ import { eventually } from './eventually.js';
 import { processAlive } from './process-alive.js';
 import { readMessages, type Hello, type Message } from './puppet-messages.js';
 
-const ANSWER_MS = 5000;
+const ANSWER_MS = 30_000;
 
 /** What a grandchild inherits. */
 export interface SpawnOptions {
@@ -15,7 +15,7 @@ export interface SpawnOptions {
   readonly stdio?: 'inherit' | 'ignore';
 }
 
-/** One process that does as it is told. Everything resolves when it is done, and throws after 5 s if it is not. */
+/** One process that does as it is told. Everything resolves when it is done, and throws after 30 s if it is not. */
 export class Puppet {
   /** Settles with false if the connection ended without a hello. */
   readonly introduced: Promise<boolean>;

@@ -9,7 +9,7 @@ import { fixture } from './root.js';
 
 export { Puppet, type SpawnOptions } from './puppet-process.js';
 
-const HELLO_MS = 15_000;
+const HELLO_MS = 60_000;
 
 /**
  * Where puppets report: processes (`fixtures/processes/puppet.mjs`) that do what the test says, when it says so.

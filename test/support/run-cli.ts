@@ -15,7 +15,7 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** What it reads from stdin, which is /dev/null otherwise. */
   readonly input?: string;
-  /** After so long it is killed and `done` rejects; 60 s unless given. */
+  /** After so long it is killed and `done` rejects; 180 s unless given. */
   readonly timeoutMs?: number;
 }
 
@@ -35,7 +35,7 @@ export function runProgram(
     cwd,
     env: { ...cleanEnv(), ...options.env, [marker]: '1' },
     input: options.input,
-    timeoutMs: options.timeoutMs ?? 60_000,
+    timeoutMs: options.timeoutMs ?? 180_000,
   });
   atEnd(t, async () => {
     running.kill('SIGKILL');

@@ -16,7 +16,7 @@ export interface Running {
   readonly stderr: string;
   /** Rejects only if it did not end in time; it is killed then. */
   readonly done: Promise<Ended>;
-  /** Waits for a match in all that it printed since its start; rejects if it ends without one, or after `timeoutMs` (15 s). */
+  /** Waits for a match in all that it printed since its start; rejects if it ends without one, or after `timeoutMs` (60 s). */
   untilStdout(pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray>;
   untilStderr(pattern: RegExp, timeoutMs?: number): Promise<RegExpExecArray>;
   /** Sends a signal to it alone; nothing happens if it has ended. */
@@ -93,7 +93,7 @@ export function start(argv: readonly [string, ...string[]], options: StartOption
     kill: (signal) => void child.kill(signal),
   };
 
-  async function until(stream: Stream, pattern: RegExp, timeoutMs = 15_000): Promise<RegExpExecArray> {
+  async function until(stream: Stream, pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
     const found = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
     const limit = { passed: false };
     const timer = setTimeout(() => {
@@ -137,7 +137,8 @@ function end(child: ChildProcess, timeoutMs: number): Promise<Pick<Ended, 'code'
     });
     child.once('exit', (code, signal) => {
       clearTimeout(limit);
-      const drained = setTimeout(settle, DRAIN_MS);
+      // where we stood still meanwhile, what lies in the pipe is read before the end is told
+      const drained = setTimeout(() => setImmediate(() => setImmediate(settle)), DRAIN_MS);
       child.once('close', () => {
         clearTimeout(drained);
         settle();

@@ -64,9 +64,9 @@ describe('the test helpers', () => {
   });
 
   test('a program that prints too late or does not end is named, with what it printed', async (t) => {
-    const program = runProgram(t, ['sh', '-c', 'echo here; sleep 60'], { timeoutMs: 400 });
+    const program = runProgram(t, ['sh', '-c', 'echo here; sleep 60'], { timeoutMs: 3000 });
     await assert.rejects(program.untilStderr(/never/, 50), /sh -c [^]* 50 ms without printing \/never\//);
-    await assert.rejects(program.done, /did not end within 400 ms[^]*here/);
+    await assert.rejects(program.done, /did not end within 3000 ms[^]*here/);
     assert.equal(processAlive(program.pid), false);
   });
 

@@ -231,8 +231,9 @@ describe("the user's own checks", () => {
   });
 
   test('one that takes long is what is waited for, and is not called twice', async (t) => {
-    const { ask, dir } = scene(t, { checks: ['echo x >> calls; while ! test -e go; do sleep 0.05; done'] });
-    assert.equal(wordsOf(await ask('exception')), 'the preflight checks to end');
+    const checks = ['echo x >> calls; while ! test -e go; do sleep 0.05; done'];
+    const { ask, askOnce, dir } = scene(t, { checks });
+    assert.equal(wordsOf(await askOnce('exception')), 'the preflight checks to end');
     writeFileSync(path.join(dir, 'go'), '');
     assert.deepEqual(await ask('exception', 2000), ready);
     assert.equal(readFileSync(path.join(dir, 'calls'), 'utf8'), 'x\n');
@@ -249,9 +250,9 @@ describe("the user's own checks", () => {
   });
 
   test('it ends with the run', async (t) => {
-    const { ask, close } = scene(t, { checks: [{ argv: ['sleep', '600'], timeoutMs: 600_000 }] });
+    const { askOnce, close } = scene(t, { checks: [{ argv: ['sleep', '600'], timeoutMs: 600_000 }] });
     const over = new AbortController();
-    await ask('exception', 0, { signal: over.signal });
+    await askOnce('exception', 0, { signal: over.signal });
     over.abort();
     await close();
   });

@@ -30,8 +30,14 @@ export interface Scene {
   readonly close: () => Promise<void>;
   readonly dir: string;
   readonly notices: readonly string[];
-  /** What is asked after a failure of this kind when it has been waited for so long. */
+  /** What is asked after a failure of this kind when it has been waited for so long; again where checks take long. */
   readonly ask: (
+    after: FailureKind | undefined,
+    waitedMs?: number,
+    change?: Partial<HostQuestion>,
+  ) => Promise<HostAnswer>;
+  /** The same, once. */
+  readonly askOnce: (
     after: FailureKind | undefined,
     waitedMs?: number,
     change?: Partial<HostQuestion>,
@@ -62,11 +68,18 @@ export function scene(
     notice: (text) => notices.push(text),
   });
   atEnd(t, () => preflight.close());
+  const askOnce: Scene['askOnce'] = (...of) => preflight.checkHost(question(...of));
   return {
     close: () => preflight.close(),
     dir,
     notices,
-    ask: (...of) => preflight.checkHost(question(...of)),
+    askOnce,
+    async ask(...of) {
+      for (;;) {
+        const answer = await askOnce(...of);
+        if (answer.type !== 'wait' || answer.for !== 'the preflight checks to end') return answer;
+      }
+    },
   };
 }
 

@@ -84,9 +84,9 @@ test('a disk that runs full: old logs go, then the beginning of this one, and th
   }
   const old = attempt(dir, '000', 3 * MiB);
   const script = `import time
-for i in range(30):
+for i in range(15):
     print('x' * 999_999, flush=True)
-    time.sleep(0.02 if i < 2 else 0.1)`;
+    time.sleep(0.02 if i < 2 else 0.3)`;
   const { worker, notices, lines } = await launch(t, ['python3', '-c', script], {
     spec: { attemptDir: path.join(dir, 'attempts', '001') },
   });
@@ -95,7 +95,7 @@ for i in range(30):
     rmSync(dir, { recursive: true });
   });
   assert.deepEqual(await worker.ended, { type: 'code', code: 0 }, lines.at(-1));
-  assert.equal(worker.offsets.out, 30_000_000);
+  assert.equal(worker.offsets.out, 15_000_000);
   assert.equal(existsSync(path.join(old, 'worker-0.out.log')), false);
   assert.match(notices[0] ?? '', /nearly full: the logs of attempt 0 were removed/);
   assert.match(notices[1] ?? '', /nearly full: of this attempt's logs only the end is kept/);

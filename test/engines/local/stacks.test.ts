@@ -161,7 +161,7 @@ describe('the stacks of a hanging attempt', { concurrency: 4 }, () => {
   });
 
   test('the grace begins with the stop signal, however long py-spy took', async (t) => {
-    const dir = fakePySpy(t, 'case "$*" in *--nonblocking*) ;; *) sleep 1 ;; esac; exit 1');
+    const dir = fakePySpy(t, 'case "$*" in *--nonblocking*) ;; *) sleep 3 ;; esac; exit 1');
     const saves = `import time
 def save(*_):
     time.sleep(0.2)
@@ -171,7 +171,7 @@ signal.signal(signal.SIGTERM, save)
 `;
     const code = hangs.replace(/^signal\..*\n/m, saves);
     const { worker, lines } = await launchHanging(t, dir, { code });
-    worker.stop(order(900, { dumpStacks: true }));
+    worker.stop(order(2900, { dumpStacks: true }));
     assert.deepEqual(await worker.ended, { type: 'code', code: 0 });
     assert.ok(lines.includes('saved'));
   });

@@ -44,10 +44,11 @@ describe('the end of an attempt', { concurrency: 4 }, () => {
 
   test('while the main process saves, its children get no signal', async (t) => {
     const script = `trap 'echo saving; sleep 0.3; echo saved; exit 0' TERM
-sh -c 'trap "echo child got it" TERM; while [ -e on ]; do sleep 0.02; done; echo child done' &
+sh -c 'trap "echo child got it" TERM; echo child on; while [ -e on ]; do sleep 0.02; done; echo child done' &
 echo on; while :; do sleep 0.02; done`;
     const { worker, said, lines, cwd } = await launch(t, ['sh', '-c', `: >on; ${script}`]);
     await said(/^on/);
+    await said(/^child on/);
     worker.stop(order(10_000));
     await said(/^saved/);
     await until('the leftover child is told', () => lines.includes('child got it'));
@@ -326,7 +327,7 @@ stands_here()`;
     const run = async (script: string, code: string, signal: string): Promise<string> => {
       const { worker, said, cwd } = await launch(t, ['sh', '-c', script, 'train.sh', code]);
       await said(/training/);
-      worker.stop(order(4000, { signal }));
+      worker.stop(order(20_000, { signal }));
       await worker.ended;
       return readFileSync(path.join(cwd, 'saved'), 'utf8');
     };

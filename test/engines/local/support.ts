@@ -12,12 +12,13 @@ import { mono } from '../../../src/util/os/boot.js';
 /** A folder that is gone after the test. */
 export function tempDir(t: TestContext): string {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'trainguard-engine-'));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  // what was launched in it is killed only after this: `after` calls come in their order
+  t.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
   return dir;
 }
 
 /** Waits until a fact is one; fails with its name after `ms`. */
-export async function until<T>(fact: string, look: () => T | undefined | false, ms = 15_000): Promise<T> {
+export async function until<T>(fact: string, look: () => T | undefined | false, ms = 60_000): Promise<T> {
   const end = mono() + ms;
   for (;;) {
     const seen = look();

@@ -212,7 +212,7 @@ subprocess.Popen(['sleep', '61']); print('on'); time.sleep(60)`;
       const shell = path.join(dir, 'shell');
       const script = `#!/bin/sh\n${does}echo $$ >${dir}/pid\nexec sleep 60\n`;
       writeFileSync(shell, script, { mode: 0o755 });
-      const { worker, attemptDir } = await launch(t, ['true'], { engine: { shell, namingMs: 2000 } });
+      const { worker, attemptDir } = await launch(t, ['true'], { engine: { shell, namingMs: 5000 } });
       const exit = await worker.ended;
       assert.equal(exit.type === 'not-started' && exit.code, code);
       const pid = Number(readFileSync(path.join(dir, 'pid'), 'utf8'));
