@@ -22,9 +22,11 @@ import contextlib
 import dataclasses
 import hashlib
 import http.client
+import inspect
 import json
 import logging
 import math
+import numbers
 import operator
 import os
 import random
@@ -59,13 +61,25 @@ _FILE_NAME = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-(\d+)\.([0-9a-f]{64})\.json")
 _BEATS_A_REQUEST = 1000  # the server takes no more, ...
 _BEAT_BYTES_A_REQUEST = 900 * 1024  # ... and no more than 1 MiB
 _BEAT_TEXT_CHARS = 1024
+_BEAT_OWN = ("current_batch", "currentBatch", "phase", "workerId", "unreachedSeconds")
 _BEAT_FIELDS_FIRST = ("step", "loss")  # the server keeps the first so many
 _LARGEST = 2**53 - 1  # that JSON carries unharmed everywhere
 _MESSAGE_CHARS, _TRACEBACK_CHARS = 10 * 1024, 32 * 1024
 _HISTORY = 1000  # failures that the server takes
+_DEEPEST = 500  # as the server takes it: readers give up at about 1,000
+_OTHER_NAME = "its certificate is for other names: say one of those in the URL, or make a certificate for this one"
+_CERTIFICATES = {  # by OpenSSL's code
+    9: "its certificate is not valid yet: is the clock right?",
+    10: "its certificate has expired: renew it",
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,
+}
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 24 * 86400  # seconds
 _IN_CHECKPOINTS = ("numeric", "convergence", "checkpoint")  # failures that a checkpoint may bring back
+_REFUSALS = (400, 401, 403, 404, 409, 410, 413, 415, 422, 431)  # with which the server itself says no
+_WORKER = {"workerId": str, "status": str, "failureCount": int, "lastHeartbeat": (int, float), "currentBatch": int}
+_MAY_BE_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _KINDS = (
     "checkpoint code command config convergence exception gpu gpu-memory hang host-memory "
     "killed network not-resumed numeric preempted stopped storage unknown"
@@ -88,6 +102,9 @@ class RequestRefused(RecoveryError):
         super().__init__(message)
         self.status = status
         self._headers = headers or {}
+
+    def __reduce__(self) -> Any:  # a pool's worker hands it to its parent
+        return type(self), (self.status, str(self))
 
 
 class _WrongAddress(ServerUnavailable):
@@ -143,8 +160,8 @@ class RecoveryManager:
         if self._timeout < self._interval:
             raise ValueError("heartbeat_timeout is shorter than heartbeat_interval: every worker would fail")
         self._max_failures = _whole("max_failures", max_failures)
-        self._spool = _Spool(os.fspath(checkpoint_dir), max(1, _whole("keep_checkpoints", keep_checkpoints)))
-        self._retry_for = max(0.0, retry_for)
+        self._spool = _Spool(_folder(checkpoint_dir), max(1, _whole("keep_checkpoints", keep_checkpoints)))
+        self._retry_for = 0.0 if retry_for == 0 else _positive("retry_for", retry_for)
         self._server = _Server(url, token, ca, _positive("request_timeout", request_timeout))
         self._workers: Dict[str, _Worker] = {}
         self._monitoring: Optional[bool] = None  # None: neither started nor stopped yet
@@ -155,6 +172,9 @@ class RecoveryManager:
         self._beating: Optional[threading.Thread] = None
         self._sending: Optional[threading.Thread] = None
         self._failures, self._not_before = 0, 0.0  # in a row; when to try again
+        self._took = 0.0  # seconds, of the last request that failed
+        self._no_thread = False  # there is no room for one
+        self._met = False  # the server itself answered once
         self._over: Optional[str] = None  # what the server said when our attempt was over
         _managers.add(self)
 
@@ -199,7 +219,7 @@ class RecoveryManager:
         if thread is not None:
             thread.join(self._server.timeout)
         if fleet:
-            self._ask("PUT", "/v1/monitoring", {"monitoring": False}, self._retry_for)
+            self._ask("PUT", "/v1/monitoring", {"monitoring": False}, self._retry_for, {"monitoring": bool})
 
     # -- workers
 
@@ -233,6 +253,11 @@ class RecoveryManager:
         now).
         """
         worker = self._worker(worker_id)
+        if self._may_tell():
+            try:
+                self._tell_last([worker], time.monotonic() + 2)
+            except RecoveryError as error:
+                _log.info("trainguard: the last step of %s was not told: %s", worker_id, error)
         with worker.registering:  # a thread that finds it gone must not register it again
             worker.ours = worker.asked = False
         with self._lock:
@@ -244,7 +269,7 @@ class RecoveryManager:
             _log.warning("trainguard: %s has finished, and will be taken for failed: %s", worker_id, error)
         except RequestRefused as error:
             if error.status not in (404, 410):
-                raise
+                _log.warning("trainguard: %s has finished, and will be taken for failed: %s", worker_id, error)
         return False
 
     def heartbeat(self, worker_id: str, state: Optional[Dict[str, Any]] = None) -> bool:
@@ -292,7 +317,7 @@ class RecoveryManager:
     def get_worker(self, worker_id: str) -> Optional[WorkerState]:
         """None: no such worker. Raises ServerUnavailable."""
         try:
-            return _worker_state(self._ask("GET", _path(worker_id), None, self._retry_for))
+            return _worker_state(self._ask("GET", _path(worker_id), None, self._retry_for, _WORKER))
         except RequestRefused as error:
             if error.status == 404:
                 return None
@@ -303,9 +328,11 @@ class RecoveryManager:
         found: List[WorkerState] = []
         path = first = "/v1/workers?status=failed&limit=1000"
         while True:
-            page = self._ask("GET", path, None, self._retry_for)
+            page = self._ask("GET", path, None, self._retry_for, {"workers": list})
+            if not all(_has(worker, _WORKER) for worker in page["workers"]):
+                raise self._stranger("GET %s answered what it never would" % path)
             found += [_worker_state(worker) for worker in page["workers"]]
-            if page["next"] is None:
+            if page.get("next") is None:
                 return found
             path = first + "&after=" + urllib.parse.quote(page["next"], safe="")
 
@@ -313,7 +340,7 @@ class RecoveryManager:
         """Adds one to its failure_count, also if it failed before. Raises RequestRefused (404) if there is no such
         worker."""
         body = {} if reason is None else {"reason": reason[:1000]}
-        return _worker_state(self._ask("POST", _path(worker_id, "/failures"), body, self._retry_for))
+        return _worker_state(self._ask("POST", _path(worker_id, "/failures"), body, self._retry_for, _WORKER))
 
     # -- checkpoints
 
@@ -327,13 +354,16 @@ class RecoveryManager:
         data = _to_json(state)
         worker = self._worker(worker_id)
         with self._long("checkpoint", worker_id), worker.saving:
-            patience = 0 if worker.unsent else self._retry_for
             try:
-                return self._send_checkpoint(worker, data, patience)
+                if worker.unsent and self._is_away():
+                    raise ServerUnavailable("%s still cannot be reached" % self._server.url)
+                return self._send_checkpoint(worker, data, 0 if worker.unsent else self._retry_for)
             except (ServerUnavailable, RequestRefused) as error:
-                # a state is not lost for a token that was changed, or a proxy that knows no way
-                if isinstance(error, RequestRefused) and error.status not in (401, 403, 404):
+                # for what is wrong with the state, or the attempt; not for a token that was changed, say
+                if isinstance(error, RequestRefused) and error.status in (400, 410, 413):
                     raise
+                if not self._has_thread():
+                    self._away(error)
                 try:
                     path = self._spool.write(worker_id, data, worker.newest)
                 except OSError as unwritable:
@@ -392,14 +422,14 @@ class RecoveryManager:
             except RequestRefused as error:
                 if error.status != 404:
                     raise
-                if error._headers.get("Trainguard-Checkpoint") == "none":
-                    return None
-                # a proxy, or another program: who has no checkpoint is told so by the server itself
-                raise ServerUnavailable("%s (is the URL right?)" % error) from None
-            digest = answer.headers.get("Content-Digest")
-            if digest is not None and digest != _content_digest(answer.body):
+                return None
+            name = answer.headers.get("Trainguard-Checkpoint", "")
+            if not _FILE_NAME.fullmatch(name):
+                raise self._stranger("GET %s answered with no checkpoint's name" % path)
+            if not _is_whole(name, answer.body):
                 raise ServerUnavailable("the checkpoint of %s was damaged on its way" % worker_id)
-            return answer.headers.get("Trainguard-Checkpoint", ""), answer.body
+            self._met = True
+            return name, answer.body
 
         return _patiently(fetch, patience)
 
@@ -412,11 +442,20 @@ class RecoveryManager:
     def _send_checkpoint(self, worker: "_Worker", data: bytes, patience: float) -> str:
         headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Digest": _content_digest(data)}
         path = _path(worker.worker_id, "/checkpoints")
-        saved = _patiently(lambda: self._request("POST", path, data, headers), patience).json()
-        worker.newest = os.path.basename(saved["path"])
+
+        def send() -> str:
+            return str(self._read("POST", path, self._request("POST", path, data, headers), {"path": str})["path"])
+
+        saved = _patiently(send, patience)
+        worker.newest = os.path.basename(saved)
         worker.unsent = False
-        self._spool.put_aside(worker.worker_id)
-        return str(saved["path"])
+        try:
+            self._spool.put_aside(worker.worker_id)
+        except OSError as error:  # it is safe at the server; what lies here is superseded by its name
+            _log.warning("trainguard: what was kept here of %s stays: %s", worker.worker_id, error)
+        if not self._has_thread():
+            self._reached()
+        return saved
 
     def _long(self, phase: str, worker_id: str) -> "contextlib.AbstractContextManager[None]":
         """What may take as long as we are patient; twice that and more is a hang."""
@@ -444,6 +483,7 @@ class RecoveryManager:
 
     def _beat(self, stop: threading.Event) -> None:
         tick = self._interval / 5
+        bug = ""
         # not in step with the other processes that were started in this moment
         while not stop.wait(tick * _random.uniform(0.8, 1)) and self._over is None:
             try:
@@ -451,7 +491,7 @@ class RecoveryManager:
                     workers = list(self._workers.values())
                     # one that is due takes all along that have something to say: one request an interval
                     due = any(worker.due(self._interval - tick / 2) for worker in workers)
-                if due and time.monotonic() >= self._not_before:
+                if (due or self._failures) and time.monotonic() >= self._not_before:
                     self._try_report([worker for worker in workers if worker.due(0)])
                 now = time.monotonic()
                 unsent = [worker for worker in workers if worker.unsent and now >= worker.send_not_before]
@@ -459,18 +499,28 @@ class RecoveryManager:
                     # apart: a large checkpoint on a slow line holds no heartbeat up
                     self._sending = threading.Thread(target=self._send_unsent, args=(unsent,), daemon=True)
                     self._sending.start()
-            except Exception:  # a bug here must not end the beating
-                _log.exception("trainguard: heartbeats go on after what should not have happened")
+            except Exception as error:  # a bug here must not end the beating
+                if bug != repr(error):
+                    _log.exception("trainguard: heartbeats go on after what should not have happened")
+                bug = repr(error)
 
     def _try_report(self, workers: List["_Worker"]) -> None:
+        began = time.monotonic()
         try:
             self._report(workers)
         except RecoveryError as error:
+            if isinstance(error, ServerUnavailable):
+                with self._lock:
+                    for worker in workers:
+                        if worker.unreached_since is None and worker.news():
+                            worker.unreached_since = began
             self._away(error)
 
     def _report(self, workers: List["_Worker"]) -> None:
         if not self._monitoring_told:
             self._tell_monitoring()
+        if self._failures and not workers:
+            self._ask("GET", "/v1/health", None, None, {"version": str})
         self._register_again([worker for worker in workers if worker.ours and not worker.known])
         with self._lock:
             said = [_Said(worker, worker.moved, worker.as_json()) for worker in workers if worker.news()]
@@ -485,7 +535,7 @@ class RecoveryManager:
         """One that is refused is found, and says the least from now on: no other worker suffers for it."""
         body = b'{"heartbeats":[' + b",".join(beat for _, _, beat in said) + b"]}"
         try:
-            answers = self._ask("POST", "/v1/heartbeats", body)["answers"]
+            answers = self._ask("POST", "/v1/heartbeats", body, None, {"answers": list})["answers"]
         except RequestRefused as error:
             if error.status not in (400, 413):
                 raise
@@ -505,10 +555,12 @@ class RecoveryManager:
             with self._lock:
                 again = _Said(worker, said[0].moved, worker.as_json())
             return self._say([again])
+        if len(answers) != len(said) or not all(_has(answer, {"shouldContinue": bool}) for answer in answers):
+            raise self._stranger("POST /v1/heartbeats answered for others")
         with self._lock:
             for (worker, moved, _), answer in zip(said, answers):
-                worker.sent_at, worker.told = time.monotonic(), moved
-                worker.known = answer["status"] is not None
+                worker.sent_at, worker.told, worker.unreached_since = time.monotonic(), moved, None
+                worker.known = answer.get("status") is not None
                 if worker.known or not worker.ours:
                     worker.go_on = bool(answer["shouldContinue"])
         return [worker for worker, _, _ in said]
@@ -533,7 +585,7 @@ class RecoveryManager:
                 "heartbeatTimeout": self._timeout,
                 "maxFailures": self._max_failures,
             }
-            state = _worker_state(self._ask("PUT", _path(worker.worker_id), body))
+            state = _worker_state(self._ask("PUT", _path(worker.worker_id), body, None, _WORKER))
             worker.known = True
             worker.go_on = state.status != "failed"  # beyond max_failures it stays so
         if state.last_checkpoint is not None:
@@ -543,7 +595,7 @@ class RecoveryManager:
 
     def _tell_monitoring(self) -> None:
         if self._monitoring:
-            self._ask("PUT", "/v1/monitoring", {"monitoring": True})
+            self._ask("PUT", "/v1/monitoring", {"monitoring": True}, None, {"monitoring": bool})
         self._monitoring_told = True
 
     def _away(self, error: RecoveryError) -> None:
@@ -555,7 +607,10 @@ class RecoveryManager:
             _log.warning("trainguard: %s; the training goes on, and heartbeats as soon as %s", error, until)
         self._failures += 1
         longest = min(self._interval, 0.2 * 2 ** min(self._failures, 20))
-        self._not_before = time.monotonic() + longest * _random.uniform(0.5, 1)
+        pause = longest * _random.uniform(0.5, 1)
+        if not self._monitoring or self._no_thread:  # the training itself waits for each try
+            pause = max(pause, 20 * self._took)
+        self._not_before = time.monotonic() + pause
 
     def _reached(self) -> None:
         if self._failures > 0:
@@ -565,21 +620,49 @@ class RecoveryManager:
     # -- the rest
 
     def _ask(
-        self, method: str, path: str, body: Union[Dict[str, Any], bytes, None] = None, patience: Optional[float] = None
+        self,
+        method: str,
+        path: str,
+        body: Union[Dict[str, Any], bytes, None] = None,
+        patience: Optional[float] = None,
+        fields: Optional[Dict[str, Any]] = None,
     ) -> Any:
-        """Without patience it is tried once, for an interval at most."""
+        """Without patience it is tried once, for an interval at most. @param fields what the answer is to hold"""
         # the same for each try: what was done already is not done twice
         headers = {} if method == "GET" or path == "/v1/heartbeats" else {"Idempotency-Key": uuid.uuid4().hex}
         data = body if body is None or isinstance(body, bytes) else json.dumps(body, allow_nan=False).encode()
         timeout = self._server.timeout if patience is not None else min(self._server.timeout, max(self._interval, 2))
-        return _patiently(lambda: self._request(method, path, data, headers, timeout), patience or 0).json()
+        return _patiently(
+            lambda: self._read(method, path, self._request(method, path, data, headers, timeout), fields or {}),
+            patience or 0,
+        )
+
+    def _read(self, method: str, path: str, answer: "_Answer", fields: Dict[str, Any]) -> Any:
+        try:
+            said = answer.json()
+        except (ValueError, RecursionError):
+            said = None
+        if not _has(said, fields) and (answer.body or method != "DELETE"):
+            raise self._stranger("%s %s answered what it never would" % (method, path))
+        self._met = True
+        return said
+
+    def _stranger(self, said: Any) -> ServerUnavailable:
+        """A proxy, another program, a wrong path: to wait for the server helps where it has answered before."""
+        return (ServerUnavailable if self._met else _WrongAddress)("%s (is the URL right?)" % said)
 
     def _request(self, *request: Any) -> "_Answer":
         if self._over is not None:
             raise RequestRefused(410, self._over)
+        began = time.monotonic()
         try:
             return self._server.request(*request)
+        except ServerUnavailable:
+            self._took = time.monotonic() - began
+            raise
         except RequestRefused as error:
+            if not _is_own(error) or (error.status == 410 and "/attempts/" not in self._server.url):
+                raise self._stranger(error) from None
             if error.status == 410 and self._over is None:
                 self._over = str(error)
                 for worker in list(self._workers.values()):
@@ -602,10 +685,25 @@ class RecoveryManager:
         with self._lock:
             if self._monitoring and self._beating is None and self._workers:
                 self._stop = threading.Event()
-                self._beating = threading.Thread(
+                thread = threading.Thread(
                     target=self._beat, args=(self._stop,), name="trainguard-heartbeats", daemon=True
                 )
-                self._beating.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # heartbeat asks by itself until there is room
+                    if not self._no_thread:
+                        _log.warning("trainguard: no thread can beat for the workers: %s", error)
+                    self._no_thread = True
+                    return
+                self._beating, self._no_thread = thread, False
+
+    def _has_thread(self) -> bool:
+        return self._beating is not None and self._beating.is_alive()
+
+    def _is_away(self) -> bool:
+        """As far as is known without asking. A thread finds out by itself when that is over."""
+        waits = self._has_thread() or time.monotonic() < self._not_before
+        return self._failures > 0 and self._over is None and waits
 
     def _after_fork(self) -> None:
         """In the child: locks may be held by threads that are not here, and the workers are the parent's."""
@@ -615,12 +713,20 @@ class RecoveryManager:
 
     def _last_report(self, until: float) -> None:
         """As the process ends: what the last interval brought. For a server that answers; to a second or so."""
-        if self._monitoring is False or self._over is not None or self._failures > 0:
+        if not self._may_tell():
             return
         self._stop.set()
         self._server.timeout = min(self._server.timeout, max(0.1, until - time.monotonic()))
-        workers = [worker for worker in list(self._workers.values()) if worker.known and worker.moved != worker.told]
-        for some in _in_requests([_Said(worker, worker.moved, worker.as_json()) for worker in workers]):
+        self._tell_last(list(self._workers.values()), until)
+
+    def _may_tell(self) -> bool:
+        return self._monitoring is not False and self._over is None and self._failures == 0
+
+    def _tell_last(self, workers: List["_Worker"], until: float) -> None:
+        with self._lock:
+            workers = [worker for worker in workers if worker.known and worker.moved != worker.told]
+            said = [_Said(worker, worker.moved, worker.as_json()) for worker in workers]
+        for some in _in_requests(said):
             if time.monotonic() < until:
                 self._say(some)
 
@@ -636,11 +742,13 @@ class _Worker:
         self.moved = 0  # counts its progress, ...
         self.told = 0  # ... of which the server knows so much
         self.sent_at = -math.inf
+        self.unreached_since: Optional[float] = None  # what it said could not be told from then on
         self.asked = False  # heartbeat was called for it
         self.ours = False  # registered by this process
         self.known = False  # registered, as far as the server said
         self.go_on = True
         self.plain = False  # the server refused what it said besides
+        self.left_out: Set[str] = set()  # what it said that cannot be told, as was logged
         self.registering = threading.RLock()
         self.saving = threading.RLock()
         self.newest: Optional[str] = None  # name of the newest checkpoint that the server told of
@@ -657,14 +765,19 @@ class _Worker:
         fields: Dict[str, Any] = {}
         for name in (*(name for name in _BEAT_FIELDS_FIRST if name in state), *state):
             value = state[name]
-            if name in ("current_batch", "currentBatch", "phase", "workerId") or not isinstance(name, str):
+            if name in _BEAT_OWN or not isinstance(name, str) or value is None:
                 continue
-            if isinstance(value, float) and not math.isfinite(value):
-                fields[name] = str(value)  # a loss of NaN is to be seen, and JSON has no other way to say it
-            elif isinstance(value, str):
-                fields[name] = value[:_BEAT_TEXT_CHARS]
-            elif isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST):
-                fields[name] = value
+            plain = _plain(value)
+            if plain is not None:
+                fields[name] = plain
+            elif name not in self.left_out and len(self.left_out) < 100:
+                self.left_out.add(name)
+                _log.warning(
+                    "trainguard: heartbeats of %s leave %.100r out: it is no number and no text, but %.60r",
+                    self.worker_id,
+                    name,
+                    value,
+                )
         phase = state.get("phase")
         self.phases.pop(None, None)
         if phase is not None and phase != "train":
@@ -698,6 +811,8 @@ class _Worker:
             beat["phase"] = phase
         if not self.plain:
             beat.update(self.fields)
+        if self.unreached_since is not None:  # the silence was the line's, and no failure of the worker's
+            beat["unreachedSeconds"] = round(min(time.monotonic() - self.unreached_since, _LONGEST), 3)
         return beat
 
 
@@ -824,16 +939,17 @@ class _Answer(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        try:
-            return json.loads(self.body) if self.body else None
-        except ValueError:
-            raise RecoveryError("what answers there is no `trainguard serve`: is the URL right?") from None
+        """Raises ValueError and RecursionError."""
+        return json.loads(self.body) if self.body else None
 
 
 class _Server:
     """Requests over connections that are kept; as many as there are threads that ask at once."""
 
     def __init__(self, url: Optional[str], token: Optional[str], ca: Optional[str], timeout: float) -> None:
+        for name, given in (("url", url), ("token", token), ("ca", ca)):
+            if given is not None and not (isinstance(given, str) and given.strip()):
+                raise ValueError("%s is to be a text, or left out, not %.60r" % (name, given))
         self._url = (url or os.environ.get("TRAINGUARD_URL") or "").rstrip("/")
         self.timeout = timeout
         self._token = (token or os.environ.get("TRAINGUARD_TOKEN") or "").strip()
@@ -965,7 +1081,7 @@ class _Server:
         why = str(error) or type(error).__name__
         hint, wrong = "", False
         if isinstance(error, ssl.SSLCertVerificationError):
-            hint, wrong = "; TRAINGUARD_CA names whom to trust", True
+            hint, wrong = "; " + _CERTIFICATES.get(error.verify_code, "TRAINGUARD_CA names whom to trust"), True
         elif isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             hint, wrong = "; does it speak http, not https?", True
         elif self._tls is None and not isinstance(error, (socket.timeout, ConnectionRefusedError, socket.gaierror)):
@@ -1025,7 +1141,9 @@ class RecursiveTrainingRecovery:
 
     config, in snake_case or camelCase (ValueError for what is wrong with it):
         retry              retry(context) trains again. It failed if it raises or returns False
-        max_retries        times that `retry` is called, at most, without the training getting further (3, up to 1000)
+        max_retries        times that `retry` is called, at most, without the training getting further (3, up to 1000):
+                           with a step in the context that is beyond those of all failures before, and a newer
+                           checkpoint if it has any
         rollback_enabled   whether the newest checkpoint that verifies may be put into the context (True)
         backoff            {"initial": 10, "factor": 2, "max": "5m", "jitter": 0.25}: before a retry; times in seconds,
                            or as "100ms", "30s", "5m", "2h"
@@ -1061,6 +1179,7 @@ class RecursiveTrainingRecovery:
         self._furthest: Tuple[Optional[str], Optional[int]] = (None, None)  # checkpoint and step at any failure
         self._gone_back: Optional[Tuple[str, str, str]] = None  # kind, worker, checkpoint
         self._in_vain: Set[str] = set()  # checkpoints from which the same failure came again
+        self._in_a_row = 0  # failures that a checkpoint may bring back, with nothing newer saved
         self._status: Optional[str] = None
         self._attempts = 0
         self._reasons: List[str] = []
@@ -1090,7 +1209,7 @@ class RecursiveTrainingRecovery:
                 self._history = [dict(one, cured=True) for one in self._history[-50:]] if recovered else []
                 if not recovered:
                     self._furthest = None, None
-                self._gone_back, self._in_vain = None, set()
+                self._gone_back, self._in_vain, self._in_a_row = None, set(), 0
                 self._retrying, self._status = False, "success" if recovered else "failed"
             return recovered
 
@@ -1109,10 +1228,12 @@ class RecursiveTrainingRecovery:
                 return worker_id
         return None
 
-    def _go_back(self, kind: str, context: Any, further: bool) -> None:
+    def _go_back(self, kind: str, context: Any, saved: bool) -> None:
         """Where the same failure comes again with nothing newer saved, the checkpoint itself may be the trouble: an
-        older one is taken than the last time, as long as there is one."""
-        if further and self._gone_back is not None and self._gone_back[0] == kind and kind in _IN_CHECKPOINTS:
+        older one is taken than the last time. Where there is none, the third such failure in a row is the last.
+        Raises RecoveryError then."""
+        self._in_a_row = (0 if saved else self._in_a_row) + 1 if kind in _IN_CHECKPOINTS else 0
+        if self._in_a_row > 1 and self._gone_back is not None and self._gone_back[0] == kind:
             _, worker_id, name = self._gone_back
             self._in_vain.add(name)
             older = self._patiently(lambda: self._older(worker_id, name))
@@ -1121,14 +1242,15 @@ class RecursiveTrainingRecovery:
                 self._gone_back = kind, worker_id, os.path.basename(older[1])
                 self._note("%s did not help: back to one before it, %s" % (name, self._gone_back[2]))
                 return
+            if self._in_a_row >= 3:
+                raise RecoveryError("%s did not help, and there is no checkpoint before it that was not tried" % name)
             self._note("there is no checkpoint before %s" % name)
         found = self._patiently(lambda: self._roll_back(context))
         if found is not None:
             self._gone_back = kind, found, os.path.basename(_get(context, "last_checkpoint_path"))
             return
         self._note("there is no checkpoint to go back to")
-        names = ", ".join(_workers_of(context)) or "no worker: the context has no worker_id, model_id or run_id"
-        _log.warning("trainguard: there is no checkpoint to go back to (of %s); retried as it is", names)
+        _log.warning("trainguard: there is no checkpoint to go back to (of %s); retried as it is", _whose(context))
 
     def _older(self, worker_id: str, name: str) -> Optional[Tuple[Any, str]]:
         found = self._manager._load(worker_id, name)
@@ -1145,9 +1267,7 @@ class RecursiveTrainingRecovery:
         while True:
             try:
                 return call()
-            except RequestRefused:
-                raise
-            except RecoveryError as error:
+            except ServerUnavailable as error:
                 now = time.monotonic()
                 if now >= until:
                     raise
@@ -1166,19 +1286,15 @@ class RecursiveTrainingRecovery:
         while True:
             _put(context, "error", error)
             try:
-                got_further = self._patiently(lambda: self._note_progress(context))
-                decision = self._patiently(lambda: self._decide(error, _number(context, "step")))
-                self._remember(decision, _number(context, "step"))
-                if not decision["retry"]:
-                    self._note("%s; gave up: %s" % (decision["reason"], decision["why"]))
-                    return False
-                self._note("%s; %s" % (decision["reason"], decision["why"]))
-                if decision["rollback"]:
-                    self._go_back(decision["kind"], context, not got_further)
+                with self._waiting(context):
+                    decision = self._judge(error, context)
+                    if not decision["retry"]:
+                        return False
+                    _let_go(error)
+                    time.sleep(decision["delayMs"] / 1000)
             except RecoveryError as trouble:
-                self._reasons.append("gave up: %s" % trouble)
+                self._note("gave up: %s" % trouble)
                 return False
-            time.sleep(decision["delayMs"] / 1000)
             self._attempts += 1
             _put(context, "attempt", first + self._attempts)
             try:
@@ -1191,23 +1307,42 @@ class RecursiveTrainingRecovery:
             except Exception as raised:
                 error = raised
 
+    @contextlib.contextmanager
+    def _waiting(self, context: Any) -> Iterator[None]:
+        """A worker whose training waits for us is not silent; each wait has a bound of its own."""
+        with contextlib.ExitStack() as phases:
+            for worker_id in _workers_of(context):
+                phases.enter_context(self._manager.phase(worker_id, "startup", _LONGEST))
+            yield
+
+    def _judge(self, error: Union[BaseException, str], context: Any) -> Dict[str, Any]:
+        saved = self._patiently(lambda: self._note_progress(context))
+        decision = self._patiently(lambda: self._decide(error, _number(context, "step")))
+        self._remember(decision, _number(context, "step"))
+        self._note("%s; %s%s" % (decision["reason"], "" if decision["retry"] else "gave up: ", decision["why"]))
+        if decision["rollback"]:
+            self._go_back(decision["kind"], context, saved)
+        return decision
+
     def _note_progress(self, context: Any) -> bool:
-        """Whether the training got further than at any earlier failure: by its checkpoints, or where it has none by its
-        step. Those failures are cured, then."""
+        """Failures are cured once the training got further than at any of them: its step is beyond theirs, and it saved
+        a newer checkpoint if it has any. One alone proves nothing: who resumes at 100 and fails at 105 saves 101 anew
+        each time.
+
+        @returns whether a newer checkpoint was saved"""
         names = [name for name in map(self._manager._newest, _workers_of(context)) if name is not None]
         newest, step = max(names, key=_order, default=None), _number(context, "step")
         newest_before, step_before = self._furthest
-        if newest is not None:
-            further = newest_before is None or _order(newest) > _order(newest_before)
-        else:
-            further = step is not None and step_before is not None and step > step_before
-        if further:
+        saved = newest is not None and (newest_before is None or _order(newest) > _order(newest_before))
+        if step is not None and step_before is not None and step > step_before and (saved or newest is None):
             self._history = [dict(one, cured=True) for one in self._history]
+        elif saved and newest_before is not None and step is None:
+            self._note("whether it got further cannot be told: the context has no step")
         self._furthest = (
             max((name for name in (newest, newest_before) if name), key=_order, default=None),
             max((number for number in (step, step_before) if number is not None), default=None),
         )
-        return further
+        return saved
 
     def _decide(self, error: Union[BaseException, str], step: Optional[int]) -> Dict[str, Any]:
         request: Dict[str, Any] = {
@@ -1233,17 +1368,25 @@ class RecursiveTrainingRecovery:
         except RequestRefused as refused:
             if refused.status not in (400, 413):
                 raise
-            _log.warning("trainguard: retried by the default backoff, as the server cannot judge: %s", refused)
-            used = sum(1 for one in self._history if not one.get("cured"))
-            retry = used < self._max_retries
-            return {
-                "kind": "unknown",
-                "reason": "what happened is not known",
-                "why": "retry %d of %d" % (used + 1, self._max_retries) if retry else "max_retries are used up",
-                "retry": retry,
-                "rollback": retry and self._rollback_enabled,
-                "delayMs": 1000 * min(300, 10 * 2 ** min(used, 5)),
-            }
+            _log.warning("trainguard: taken for a failure of no known kind, as the server cannot judge: %s", refused)
+            return self._decide_here()
+
+    def _decide_here(self) -> Dict[str, Any]:
+        """As the server does of a failure that it knows nothing of."""
+        used = sum(1 for one in self._history if not one.get("cured"))
+        rule = self._strategies.get("unknown", {})
+        left, wanted = used < self._max_retries, rule.get("retry", True)
+        backoff = dict({"initial": 10, "factor": 2, "max": 300, "jitter": 0.25}, **(self._backoff or {}))
+        delay = min(backoff["max"], backoff["initial"] * backoff["factor"] ** min(used, 100))  # more overflows
+        why = "retry %d of %d" % (used + 1, self._max_retries) if left else "max_retries are used up"
+        return {
+            "kind": "unknown",
+            "reason": "what happened is not known",
+            "why": why if wanted else "the strategy for it says so",
+            "retry": left and wanted,
+            "rollback": left and wanted and self._rollback_enabled and rule.get("rollback", True),
+            "delayMs": round(1000 * delay * (1 + backoff["jitter"] * _random.random())),
+        }
 
     def _remember(self, decision: Dict[str, Any], step: Optional[int]) -> None:
         past = {} if step is None else {"step": step}
@@ -1259,6 +1402,19 @@ def _put_checkpoint(context: Any, found: Tuple[Any, str]) -> None:
 def _workers_of(context: Any) -> List[str]:
     names = [_get(context, name) for name in ("worker_id", "model_id", "run_id")]
     return list(dict.fromkeys(name for name in names if _WORKER_ID.fullmatch(name or "")))
+
+
+def _whose(context: Any) -> str:
+    """Whose checkpoints were looked for, in words; and who is no worker."""
+    said = list(_workers_of(context))
+    given = [(name, _get(context, name)) for name in ("worker_id", "model_id", "run_id")]
+    for name, value in given:
+        if value is not None and value not in said:
+            try:
+                _check_worker_id(value)
+            except ValueError as wrong:
+                said.append("%s: %s" % (name, wrong))
+    return "; ".join(said) or "no worker: the context has no worker_id, model_id or run_id"
 
 
 def _checked_backoff(backoff: Any) -> Optional[Dict[str, float]]:
@@ -1359,13 +1515,37 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: "_" + match.group(0).lower(), name)
 
 
+def _let_go(error: Union[BaseException, str]) -> None:
+    """What the failed attempt left in its frames, such as a GPU's memory, is free for the next one. Not in frames that
+    still run, nor in generators: to clear one that is suspended would end it, and it may be the training's data."""
+    rest: List[Any] = [error]
+    seen: Set[int] = set()
+    while rest:
+        one = rest.pop()
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if not frame.f_code.co_flags & _MAY_BE_SUSPENDED:
+                with contextlib.suppress(RuntimeError):
+                    frame.clear()
+        rest += [one.__cause__, one.__context__]
+
+
+def _message(error: Any) -> str:
+    try:
+        return str(error)[:_MESSAGE_CHARS]
+    except Exception as sick:  # it must not replace what the training died of
+        return "(its message cannot be had: __str__ raised %s)" % type(sick).__name__
+
+
 def _error_report(error: Union[BaseException, str]) -> Dict[str, str]:
     if not isinstance(error, BaseException):
-        return {"message": str(error)[:_MESSAGE_CHARS]}
+        return {"message": _message(error)}
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return {
         "type": type(error).__name__[:200],
-        "message": str(error)[:_MESSAGE_CHARS],
+        "message": _message(error),
         "traceback": "".join(lines)[-_TRACEBACK_CHARS:],
     }
 
@@ -1386,6 +1566,29 @@ def _patiently(call: Callable[[], _T], seconds: float) -> _T:
         pause = min(2 * pause, 5)
 
 
+def _plain(value: Any) -> Union[str, int, float, None]:
+    """As a heartbeat may say it; of NumPy, or a tensor of one number, too. None: not at all."""
+    if not isinstance(value, (str, numbers.Real)) and getattr(value, "ndim", None) == 0:
+        try:
+            value = value.item()
+        except Exception:  # it is somebody else's, and not worth a training
+            return None
+    if isinstance(value, str):
+        return value[:_BEAT_TEXT_CHARS]
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value) if abs(int(value)) <= _LARGEST else None
+    if not isinstance(value, numbers.Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    # a loss of NaN is to be seen, and JSON has no other way to say it
+    return number if math.isfinite(number) else str(number)
+
+
 def _in_requests(said: List[_Said]) -> Iterator[List[_Said]]:
     """In lists that the server takes at once."""
     some: List[_Said] = []
@@ -1401,25 +1604,64 @@ def _in_requests(said: List[_Said]) -> Iterator[List[_Said]]:
 
 
 def _to_json(state: Any) -> bytes:
+    """Raises TypeError, and ValueError for what would not come back as it is."""
+    if state is None:
+        raise ValueError("a checkpoint that is None would be taken for none: save a dict, {} say")
     try:
-        return json.dumps(state, allow_nan=False, separators=(",", ":")).encode()
+        data = json.dumps(state, allow_nan=False, separators=(",", ":")).encode()
+        if _comes_back(state):
+            return data
+        raise ValueError("it would not come back")
     except (TypeError, ValueError, RecursionError) as error:
-        where = _not_json(state, "state", 0)
+        try:
+            where = _not_json(state, "state", 0)
+        except RecursionError:
+            where = "state is nested too deeply"
         if where is None:
             raise
-        raise type(error)("a checkpoint is JSON, and %s" % where) from None
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(
+            "a checkpoint is JSON, and %s" % where
+        ) from None
+
+
+def _comes_back(state: Any) -> bool:
+    """Whether it is not too deep, and no key of a dict hides another. Level by level: quick where there are a million
+    numbers, and a caller deep in the stack is no trouble."""
+    level = [state]
+    for _ in range(_DEEPEST):
+        below: List[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                if len(set(map(_key, value))) < len(value):
+                    return False
+                value = value.values()
+            elif not isinstance(value, (list, tuple)):
+                continue
+            below += [part for part in value if isinstance(part, (dict, list, tuple))]
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key)
 
 
 def _not_json(value: Any, path: str, depth: int) -> Optional[str]:
     """Says where in it the first thing is that JSON cannot hold."""
     if isinstance(value, float) and not math.isfinite(value):
         return "%s is %s" % (path, value)
-    if depth > 500:
+    if depth == _DEEPEST and isinstance(value, (dict, list, tuple)):
         return "%s... is nested too deeply, or holds itself" % path[:200]
     if isinstance(value, dict):
+        keys: Dict[str, Any] = {}
         for key, part in value.items():
             if not isinstance(key, (str, int, float, bool, type(None))):
                 return "%s has the key %r, which is no text" % (path, key)
+            other = keys.setdefault(_key(key), key)
+            if other is not key:
+                return "%s has the keys %r and %r, which are one in JSON" % (path, other, key)
             found = _not_json(part, "%s[%r]" % (path, key), depth + 1)
             if found is not None:
                 return found
@@ -1434,11 +1676,22 @@ def _not_json(value: Any, path: str, depth: int) -> Optional[str]:
     return None
 
 
+def _has(said: Any, fields: Dict[str, Any]) -> bool:
+    return isinstance(said, dict) and all(isinstance(said.get(name), kind) for name, kind in fields.items())
+
+
+def _is_own(error: RequestRefused) -> bool:
+    """Whether the server itself says so: whom it does not know, and who has no checkpoint, it tells in a header."""
+    if error.status == 404:
+        return "none" in (error._headers.get("Trainguard-Checkpoint"), error._headers.get("Trainguard-Worker"))
+    return error.status in _REFUSALS
+
+
 def _worker_state(said: Any) -> WorkerState:
     return WorkerState(
         worker_id=said["workerId"],
         status=said["status"],
-        last_checkpoint=said["lastCheckpoint"],
+        last_checkpoint=said.get("lastCheckpoint"),
         failure_count=said["failureCount"],
         last_heartbeat=said["lastHeartbeat"] / 1000,
         current_batch=said["currentBatch"],
@@ -1496,6 +1749,13 @@ def _positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ValueError("%s is to be a number of seconds above 0, not %r" % (name, value))
     return value
+
+
+def _folder(value: Any) -> str:
+    path = value.__fspath__() if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str) or path == "" or "\0" in path:
+        raise ValueError("checkpoint_dir is to be the path of a folder, not %.60r" % (value,))
+    return path
 
 
 def _whole(name: str, value: Any, most: int = _LARGEST) -> int:

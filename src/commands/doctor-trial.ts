@@ -16,6 +16,8 @@ import { watchTrial } from './doctor-watch.js';
 import { createOutput } from './output.js';
 import type { RunPlan } from './run-plan.js';
 import { systemClock } from './run-parts.js';
+import { scratchServer } from './scratch-server.js';
+import type { RunServer } from './serve-run.js';
 import { listenToSignals } from './signals.js';
 
 /** How long a trial lasts unless told, ms. */
@@ -59,13 +61,26 @@ export async function tryCommand(
   const where = dir === undefined ? `in ${plan.cwd}, as it always does` : `and saves below ${place.root}`;
   output.say([{ tone: 'start', text: `trial · it trains for up to ${formatDuration(ms)} ${where}` }]);
   let store: CheckpointStore | undefined;
+  let server: RunServer | undefined;
   try {
     const opened = dir === undefined ? ok(undefined) : await openScratch(plan, place);
     if (!opened.ok) return opened;
     store = opened.value;
-    const seen = await watchTrial({ plan, place, store, ms, stopped: stop.signal, killed: kill.signal });
+    const served = await scratchServer(plan, place.root, (tone, text) => output.say([{ tone, text }]));
+    if (!served.ok) return served;
+    server = served.value;
+    const seen = await watchTrial({
+      plan,
+      place,
+      store,
+      server,
+      ms,
+      stopped: stop.signal,
+      killed: kill.signal,
+    });
     return seen.ok ? ok({ facts: seen.value, ...(stoppedBy !== undefined && { stoppedBy }) }) : seen;
   } finally {
+    await server?.close();
     await store?.close();
     await place.remove();
     unlisten();

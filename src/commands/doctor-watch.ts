@@ -13,13 +13,16 @@ import type { DrillPlace } from './drill-place.js';
 import { systemClock } from './run-parts.js';
 import { readingOf } from './run-reading.js';
 import type { RunPlan } from './run-plan.js';
-import { workerEnv } from './worker-env.js';
+import type { RunServer } from './serve-run.js';
+import { withoutServer, workerEnv } from './worker-env.js';
 
 export interface Trial {
   readonly plan: RunPlan;
   readonly place: DrillPlace;
   /** Of the scratch folder; undefined: no checkpoint folder is known. */
   readonly store: CheckpointStore | undefined;
+  /** Where its workers report by HTTP. */
+  readonly server: RunServer | undefined;
   /** How long it may train, ms. */
   readonly ms: number;
   /** Ends the trial early, and at once. */
@@ -41,7 +44,7 @@ const verifyBudgetMs = 10_000;
 
 /** Launches the command, watches it until enough was seen, and stops it as a run would. */
 export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
-  const { plan, place, store, ms, stopped, killed } = trial;
+  const { plan, place, store, server, ms, stopped, killed } = trial;
   const begunMono = systemClock.mono();
   let progress = startProgress({ at: systemClock.now(), mono: begunMono });
   const seenFormats = new Set<string>();
@@ -59,7 +62,15 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
     argv: place.argv,
     cwd: place.cwd,
     // shells and some scripts believe PWD
-    env: { ...workerEnv(process.env, { type: 'launch', attempt: 0 }, store?.dir, {}), PWD: place.cwd },
+    env: {
+      ...workerEnv(
+        withoutServer(process.env),
+        { type: 'launch', attempt: 0 },
+        store?.dir,
+        server?.begin(0) ?? {},
+      ),
+      PWD: place.cwd,
+    },
     runId: randomUUID(),
     stopSignal: signal,
     stdin: 'null' as const,
@@ -73,6 +84,7 @@ export async function watchTrial(trial: Trial): Promise<Result<TrialFacts>> {
       if (!heartbeat.bar) seenFormats.add(heartbeat.format ?? 'heartbeat lines');
     }
   };
+  server?.hearLines(line);
   const launched = await engine.launch(spec, { line, stuck: () => undefined, notice: () => undefined });
   if (!launched.ok) return launched;
   const worker = launched.value;

@@ -11,6 +11,7 @@ import type { LaunchSpec } from '../supervisor/ports.js';
 import { ok, type Result } from '../util/result.js';
 import { maskText } from '../util/mask.js';
 import { systemClock } from './run-parts.js';
+import type { RunServer } from './serve-run.js';
 
 /** What an attempt has reported up to now. */
 export interface Watching {
@@ -44,12 +45,16 @@ const tailBytes = 256 * 1024;
 
 const speaksOfResuming = /resum|restor|load|checkpoint|ckpt|continu/i;
 
-/** Launches an attempt, watches it until it is enough, kills it with all that came of it, and says what was seen. */
+/**
+ * Launches an attempt, watches it until it is enough, kills it with all that came of it, and says what was seen.
+ * @param hearLines what it says by HTTP
+ */
 export async function runAttempt(
   engine: ReturnType<typeof createLocalEngine>,
   spec: LaunchSpec,
   limits: { readonly timeoutMs: number; readonly aborted: AbortSignal },
   enough: (watching: Watching) => Promise<boolean>,
+  hearLines?: RunServer['hearLines'],
 ): Promise<Result<DrillAttempt>> {
   const begunMono = systemClock.mono();
   let progress = startProgress({ at: systemClock.now(), mono: begunMono });
@@ -77,6 +82,7 @@ export async function runAttempt(
     }
   }
 
+  const unhear = hearLines?.(read);
   const launched = await engine.launch(spec, { line: read, stuck: () => undefined, notice: () => undefined });
   if (!launched.ok) return launched;
   const worker = launched.value;
@@ -100,6 +106,7 @@ export async function runAttempt(
       cancelled.abort();
     }
   } finally {
+    unhear?.();
     // also after a bug: nothing of a drill may go on
     if (exit === undefined) worker.kill();
   }

@@ -15,7 +15,8 @@ import { verifyBudgetMs, watchForCheckpoint } from './drill-watch.js';
 import { applyResume } from './resume.js';
 import { recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
-import { workerEnv } from './worker-env.js';
+import type { RunServer } from './serve-run.js';
+import { withoutServer, workerEnv } from './worker-env.js';
 
 export interface Drill {
   readonly plan: RunPlan;
@@ -23,6 +24,8 @@ export interface Drill {
   readonly engine: LocalEngine;
   /** Of the scratch folder. */
   readonly store: CheckpointStore;
+  /** Where its workers report by HTTP. */
+  readonly server: RunServer | undefined;
   readonly runId: string;
   /** The training's own folder, which nothing may be written into. */
   readonly realDir: string;
@@ -83,7 +86,7 @@ async function attempt(
   resume: { path: string; step?: number } | undefined,
   enough: (watching: Watching) => Promise<boolean>,
 ): Promise<Result<DrillAttempt>> {
-  const { plan, place, store, runId, engine, timeoutMs, aborted, say } = drill;
+  const { plan, place, store, server, runId, engine, timeoutMs, aborted, say } = drill;
   const point = resume && { ...resume, dir: store.dir };
   const { argv, env } = applyResume(place.argv, recipeFor(plan.resume, store.layout), point);
   const launch = {
@@ -97,13 +100,16 @@ async function attempt(
     argv,
     cwd: place.cwd,
     // shells and some scripts believe PWD
-    env: { ...workerEnv(process.env, launch, store.dir, env), PWD: place.cwd },
+    env: {
+      ...workerEnv(withoutServer(process.env), launch, store.dir, { ...server?.begin(number), ...env }),
+      PWD: place.cwd,
+    },
     runId,
     stopSignal: plan.policy.stop.signal,
     stdin: 'null',
   };
   say('start', `attempt ${number} · ${maskArgv(argv).join(' ')}`);
-  return runAttempt(engine, spec, { timeoutMs, aborted }, enough);
+  return runAttempt(engine, spec, { timeoutMs, aborted }, enough, server?.hearLines);
 }
 
 /** Puts the folder in order as a run would, and says what the next attempt goes on from. */

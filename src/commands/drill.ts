@@ -19,6 +19,7 @@ import { refuse } from './refuse.js';
 import { recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import { systemClock } from './run-parts.js';
+import { scratchServer } from './scratch-server.js';
 import { listenToSignals } from './signals.js';
 
 export interface DrillOptions extends GlobalOptions {
@@ -112,9 +113,11 @@ async function conduct(
     checkpointDirs: [store.value.dir],
     clock: systemClock,
   });
+  const server = await scratchServer(plan, place.root, say);
   try {
+    if (!server.ok) return server;
     const conducted: Result<Conducted> = await conductDrill({
-      ...{ plan, place, engine, store: store.value, runId, aborted, say },
+      ...{ plan, place, engine, store: store.value, server: server.value, runId, aborted, say },
       realDir,
       timeoutMs: options.timeout ?? defaultTimeoutMs,
     });
@@ -129,6 +132,7 @@ async function conduct(
       ...(script && { script }),
     });
   } finally {
+    if (server.ok) await server.value?.close();
     await store.value.close();
   }
 }

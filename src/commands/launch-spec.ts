@@ -5,7 +5,7 @@ import { applyResume } from './resume.js';
 import { recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import type { HeldRun } from './take-up.js';
-import { workerEnv } from './worker-env.js';
+import { isInsideWorker, workerEnv } from './worker-env.js';
 
 /**
  * What an attempt is launched as.
@@ -23,12 +23,15 @@ export function launchSpec(
   const { argv, env } = applyResume(plan.argv, recipe, point);
   // a token in the user's shell is another server's, and would go before our token file
   const user = serverEnv ? { ...process.env, TRAINGUARD_TOKEN: undefined } : process.env;
+  const { TRAINGUARD_CA: ca } = process.env;
+  // whom the user trusts may be more than our certificate; what an outer run's workers are to trust is no user's word
+  const trust = ca !== undefined && ca !== '' && !isInsideWorker(process.env) ? { TRAINGUARD_CA: ca } : {};
   return {
     attemptDir: attemptDirOf(held.run.dir, launch.attempt),
     attempt: launch.attempt,
     argv,
     cwd: plan.cwd,
-    env: workerEnv(user, launch, dir, { ...serverEnv, ...env, ...launch.env }),
+    env: workerEnv(user, launch, dir, { ...serverEnv, ...trust, ...env, ...launch.env }),
     runId: held.run.id,
     stopSignal: plan.policy.stop.signal,
     stdin: plan.stdin,

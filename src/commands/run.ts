@@ -166,7 +166,6 @@ export async function run(
     const workers = await serveWorkers(plan, held, tellOfWorkers, notice);
     if (!workers.ok) return turnDown(workers.error);
     served = workers.value;
-    if (served) tellOfWorkers([{ tone: 'detail', text: `workers report to ${served.url}` }]);
     const wired = await wire(plan, held, served, {
       observe(happening) {
         observe(happening);
@@ -216,8 +215,11 @@ export async function run(
     process.stderr.write(`trainguard: internal error: ${text}\nthe training goes on without supervision\n`);
     return outcome;
   } finally {
-    await served?.close();
-    await held.release();
+    try {
+      await served?.close();
+    } finally {
+      await held.release();
+    }
     // a pipe that nobody reads, or what watches a worker after a bug, would keep the process alive for ever
     if (!(await output.finish(echoPatienceMs)) || broken) process.exit(outcome);
   }

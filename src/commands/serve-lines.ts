@@ -1,4 +1,4 @@
-import type { RecoveryEvent } from '../recovery/types.js';
+import type { RecoveryEvent, WorkerState } from '../recovery/types.js';
 import type { Line } from '../report/narrate.js';
 import { plural, printable } from '../util/text.js';
 
@@ -8,6 +8,9 @@ const toldSingly = 5;
 const named = 3;
 /** Characters of a reason: a worker may give a whole traceback. */
 const longestReason = 200;
+
+type Failed = Extract<RecoveryEvent, { type: 'failed' }>;
+type MaxFailuresOf = (workerId: string) => number;
 
 /** Who is not told of singly, and how often it happened to them all together. */
 interface Untold {
@@ -28,13 +31,22 @@ export const stretchMs = 5000;
  * caller's: `add` begins a stretch where none is under way, `flush` ends it after {@link stretchMs}.
  */
 export class WorkerLines {
+  private readonly maxFailuresOf: MaxFailuresOf;
+  private readonly stopped = new Set<string>();
   private told = 0;
   private untold = none();
 
+  /** @param maxFailuresOf how often a worker may fail before it is told to stop; nobody is, unless given */
+  constructor(maxFailuresOf: MaxFailuresOf = () => Infinity) {
+    this.maxFailuresOf = maxFailuresOf;
+  }
+
   /** @returns what is said at once */
   add(event: RecoveryEvent): readonly Line[] {
-    const line = lineOf(event);
+    const stopsAnother = this.stopsAnother(event);
+    const line = lineOf(event, this.maxFailuresOf);
     if (!line) return [];
+    if (stopsAnother) return [line];
     if (this.told < toldSingly || event.type === 'monitoring') {
       this.told++;
       return [line];
@@ -45,6 +57,15 @@ export class WorkerLines {
       untold.times++;
     }
     return [];
+  }
+
+  /** Whether a worker is told to stop from now on: then a person has to act, so that stands in no sum. */
+  private stopsAnother(event: RecoveryEvent): boolean {
+    if (event.type === 'recovered' || event.type === 'unregistered')
+      this.stopped.delete(event.worker.workerId);
+    if (event.type !== 'failed' || !isBeyond(event.worker, this.maxFailuresOf)) return false;
+    const { size } = this.stopped;
+    return this.stopped.add(event.worker.workerId).size > size;
   }
 
   /** @returns the rest of the stretch, summed up */
@@ -60,15 +81,10 @@ export class WorkerLines {
 }
 
 /** Undefined: nobody is kept awake by it. */
-function lineOf(event: RecoveryEvent): Line | undefined {
+function lineOf(event: RecoveryEvent, maxFailuresOf: MaxFailuresOf): Line | undefined {
   switch (event.type) {
-    case 'failed': {
-      const { workerId, failureCount, currentBatch } = event.worker;
-      // 0 is also where none was named
-      const where = currentBatch > 0 ? ` at batch ${currentBatch}` : '';
-      const text = `worker ${workerId} failed${where} (its ${plural(failureCount, 'failure')} so far): ${inOneLine(event.reason)}`;
-      return { tone: 'failure', text };
-    }
+    case 'failed':
+      return { tone: 'failure', text: failureText(event, maxFailuresOf) };
     case 'recovered':
       return { tone: 'done', text: `worker ${event.worker.workerId} came back` };
     case 'monitoring':
@@ -82,6 +98,19 @@ function lineOf(event: RecoveryEvent): Line | undefined {
       return undefined;
   }
 }
+
+function failureText({ worker, reason }: Failed, maxFailuresOf: MaxFailuresOf): string {
+  const { workerId, failureCount, currentBatch } = worker;
+  // 0 is also where none was named
+  const where = currentBatch > 0 ? ` at batch ${currentBatch}` : '';
+  const stop = isBeyond(worker, maxFailuresOf)
+    ? `; it is told to stop: it failed more than ${plural(maxFailuresOf(workerId), 'time')} (DELETE /v1/workers/${workerId} and register it again to let it go on, or raise --max-failures)`
+    : '';
+  return `worker ${workerId} failed${where} (its ${plural(failureCount, 'failure')} so far): ${inOneLine(reason)}${stop}`;
+}
+
+const isBeyond = ({ workerId, failureCount }: WorkerState, maxFailuresOf: MaxFailuresOf): boolean =>
+  failureCount > maxFailuresOf(workerId);
 
 /** What others wrote, as it may go to a terminal. */
 function inOneLine(text: string): string {

@@ -1,13 +1,20 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Line } from '../report/narrate.js';
+import { readVersioned } from '../runs/versioned-file.js';
+import { attemptEnv } from '../serve/attempt-scope.js';
+import type { ServerRecord } from '../serve/server-record.js';
 import { ok, type Result } from '../util/result.js';
 import { isUnderWay } from './inheritance.js';
 import type { RunPlan } from './run-plan.js';
+import { LaterServer } from './serve-later.js';
 import type { RunServer } from './serve-run.js';
 import type { HeldRun } from './take-up.js';
 
-/** Workers report by HTTP if that is asked for, or if those that live were told where by an earlier supervisor. */
+/**
+ * Workers report by HTTP if that is asked for, or if those that live were told where by an earlier supervisor.
+ * @returns why not; never where an attempt is under way, for then its training comes first
+ */
 export async function serveWorkers(
   plan: RunPlan,
   { run, history }: HeldRun,
@@ -18,7 +25,19 @@ export async function serveWorkers(
   const attempt = isUnderWay(history.state) ? history.state.ledger.attempt : undefined;
   const isKnown = attempt !== undefined && existsSync(path.join(dir, 'server.json'));
   if (!plan.serve && !isKnown) return ok(undefined);
-  // loads a web server
-  const { serveRun } = await import('./serve-run.js');
-  return serveRun({ ...plan.serve, dir, attempt }, tell, notice);
+  const open = async (current: number | undefined, hear: typeof notice): Promise<Result<RunServer>> => {
+    // loads a web server
+    const { serveRun } = await import('./serve-run.js');
+    const anyPort = attempt !== undefined;
+    const server = await serveRun({ ...plan.serve, dir, attempt: current, anyPort }, tell, hear);
+    if (server.ok) tell([{ tone: 'detail', text: `workers report to ${server.value.url}` }]);
+    return server;
+  };
+  if (attempt === undefined) return open(undefined, notice);
+  const before = await readVersioned<ServerRecord>(path.join(dir, 'server.json'), 'delete it');
+  const envOf = (attempt: number): Readonly<Record<string, string>> =>
+    before.ok && before.value
+      ? attemptEnv(before.value.url, attempt, path.join(dir, 'token'), before.value.caFile)
+      : {};
+  return ok(await LaterServer.start({ open, attempt, envOf, notice }));
 }

@@ -95,7 +95,7 @@ async function lock(dir: string): Promise<Result<Lock>> {
   } catch (error) {
     return mayPass(refused(`use the folder ${dir}`, error));
   }
-  if (locked.ok || locked.error.exit !== exitStatus.busy) return locked;
+  if (locked.ok || locked.error.exit !== exitStatus.busy) return mayPass(locked);
   const owner = (await probeLock(request))?.owner;
   const who = owner ? ` (${describeOwner(owner)})` : '';
   return fail(
@@ -129,8 +129,12 @@ function serviceOptions(options: ServeOptions): Omit<Parameters<typeof openServi
 function greeting({ url, tokenFile, manager }: Service, dir: string): readonly Line[] {
   const workers = manager.getWorkers();
   const failed = workers.filter(({ status }) => status === 'failed').length;
+  const beyond = workers.filter((one) => one.failureCount > manager.maxFailuresOf(one.workerId)).length;
+  const stopped = beyond === 0 ? '' : `, ${beyond} told to stop`;
   const known =
-    workers.length === 0 ? 'no workers yet' : `${plural(workers.length, 'worker')} known, ${failed} failed`;
+    workers.length === 0
+      ? 'no workers yet'
+      : `${plural(workers.length, 'worker')} known, ${failed} failed${stopped}`;
   const off = 'monitoring was stopped and stays so until PUT /v1/monitoring {"monitoring": true}';
   return [
     { tone: 'start', text: `serving at ${url} (${known})` },
@@ -143,7 +147,7 @@ function greeting({ url, tokenFile, manager }: Service, dir: string): readonly L
 
 /** @returns ends it */
 function tellOfWorkers({ manager }: Service, output: Output): () => void {
-  const lines = new WorkerLines();
+  const lines = new WorkerLines((workerId) => manager.maxFailuresOf(workerId));
   const timer = setInterval(() => output.say(lines.flush()), stretchMs);
   manager.on('event', (event) => output.say(lines.add(event)));
   return () => {

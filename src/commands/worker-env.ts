@@ -57,6 +57,15 @@ export function withoutOwnWords(user: Readonly<Record<string, string | undefined
   return env;
 }
 
+/** A copy of the environment without what names a server for workers, that of another training. */
+export function withoutServer(
+  user: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  const env = { ...user };
+  for (const name of ['TRAINGUARD_URL', 'TRAINGUARD_TOKEN', 'TRAINGUARD_TOKEN_FILE']) delete env[name];
+  return env;
+}
+
 /** Inside a worker the environment configures nothing: a nested run is its own. */
 export const isInsideWorker = (env: Readonly<Record<string, string | undefined>>): boolean =>
   env['TRAINGUARD_RUN_ID'] !== undefined;

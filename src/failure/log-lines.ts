@@ -32,10 +32,13 @@ export const lineEvidence = ({ source, lines, firstNumber }: LogLines, index: nu
   source: `${source}:${firstNumber + index}`,
 });
 
-/** The last line that says something; the error stream's, if it has any. */
+/** What the Python client says in the training's output: alone, or as `logging.basicConfig` has it. */
+const ownWord = /^(?:[A-Z]+:trainguard:)?trainguard: /;
+
+/** The last line in which the training says something; the error stream's, if it has any. */
 export function lastLine(logs: readonly LogLines[]): Evidence | undefined {
   for (const log of logs) {
-    const index = log.lines.findLastIndex((line) => line.trim() !== '');
+    const index = log.lines.findLastIndex((line) => line.trim() !== '' && !ownWord.test(line));
     if (index !== -1) return lineEvidence(log, index);
   }
   return undefined;

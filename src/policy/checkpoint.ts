@@ -35,6 +35,10 @@ export function isFurther(a: CheckpointFact, b: CheckpointFact | undefined): boo
   return a.modifiedAt > b.modifiedAt;
 }
 
+/** Whether nothing but its time says that the first lies further than the second. */
+export const isNewerOnly = (a: CheckpointFact, b: CheckpointFact): boolean =>
+  (a.number === undefined || b.number === undefined) && (a.step === undefined || b.step === undefined);
+
 /** Standings from which training may go on. */
 export const isUsable = (standing: Standing): boolean => standing === 'verified' || standing === 'safe';
 

@@ -1,5 +1,5 @@
 import type { Instant } from '../progress/types.js';
-import { type CheckpointFact, isFurther, isUsable } from './checkpoint.js';
+import { type CheckpointFact, isFurther, isNewerOnly, isUsable } from './checkpoint.js';
 import type { ProgressSummary } from './event.js';
 import type { FailureRecord, Ledger, Poisoned } from './state.js';
 import { learn } from './timing.js';
@@ -68,10 +68,6 @@ export function noteCheckpoints(ledger: Ledger, checkpoints: readonly Checkpoint
     ...(furthest && repeat?.step === undefined && repeat && isNewerOnly(newest, furthest) && { repeat }),
   };
 }
-
-/** Whether nothing but its time says that the first lies further than the second. */
-const isNewerOnly = (a: CheckpointFact, b: CheckpointFact): boolean =>
-  (a.number === undefined || b.number === undefined) && (a.step === undefined || b.step === undefined);
 
 /** Proven progress: the row of failures is over, and so are its backoff, its outage and its repeats. */
 function refill(ledger: Ledger): Ledger {

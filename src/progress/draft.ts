@@ -18,6 +18,7 @@ const phases: Readonly<Record<string, Phase>> = {
   train: 'train',
   eval: 'eval',
   checkpoint: 'checkpoint',
+  done: 'done',
 };
 
 /** Starts a heartbeat without anything in it. */

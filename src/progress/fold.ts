@@ -40,7 +40,7 @@ export function fold(known: Progress, heartbeat: Heartbeat, instant: Instant): P
   if (phaseChanged) {
     next.phase = phase;
     next.phaseSinceMono = instant.mono;
-    next.reportsPhase ||= heartbeat.phase !== undefined;
+    next.reportsPhase ||= heartbeat.phase !== undefined && heartbeat.phase !== 'done';
   }
   checkHealth(next, progress, heartbeat);
   return next;
@@ -150,8 +150,8 @@ function takeCounts(next: ProgressDraft, progress: Progress, heartbeat: Heartbea
 function noteProgress(next: ProgressDraft, phase: Phase | undefined, mono: number): void {
   const { lastProgressMono, phase: spentIn } = next;
   if (lastProgressMono === undefined) {
-    // announcing that it starts up is not yet having started
-    if (phase === 'startup' && next.step === undefined) return;
+    // announcing that it starts up is not yet having started, and who never began is not done
+    if ((phase === 'startup' || phase === 'done') && next.step === undefined) return;
     next.startMs = Math.max(0, mono - next.startedMono);
   } else {
     const interval = Math.max(0, mono - lastProgressMono);

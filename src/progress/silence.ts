@@ -25,7 +25,8 @@ const longestGraceMs = 60 * 60_000;
  * Once there was progress in this attempt, the time since the last one counts; lines without progress change nothing.
  * Before it the start-up rule holds, whatever timeout between heartbeats was given: loading and compiling take longer
  * than a step. A run that has never shown progress and was given no timeout is only warned of, counted from its last
- * sign of life. Timeouts that were given replace all adaptation and act at once when they pass.
+ * sign of life. Timeouts that were given replace all adaptation and act at once when they pass; only who says that its
+ * steps are over is held to none of them.
  */
 export function silenceDeadline(
   settings: SilenceSettings,
@@ -68,7 +69,9 @@ function progressDeadline(
   lastMono: number,
   history: TimingHistory,
 ): SilenceDeadline {
-  if (settings.timeoutMs !== undefined) return fixed('silence', lastMono, settings.timeoutMs);
+  // what was given is a time between steps
+  if (settings.timeoutMs !== undefined && progress.phase !== 'done')
+    return fixed('silence', lastMono, settings.timeoutMs);
   return adaptive('silence', clockFrom(progress, lastMono), progressTimeout(progress, history));
 }
 

@@ -1,5 +1,5 @@
-/** What a training says it is doing. */
-export type Phase = 'startup' | 'train' | 'eval' | 'checkpoint';
+/** What a training says it is doing. `done`: its steps are over, and what comes then has no rhythm (an export). */
+export type Phase = 'startup' | 'train' | 'eval' | 'checkpoint' | 'done';
 
 /** One report of progress, read from a line of the training's output (section 5). Unknown is not zero. */
 export interface Heartbeat {

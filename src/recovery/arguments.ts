@@ -1,4 +1,4 @@
-import { checkField, isRecord, shown, wholeFrom } from './fields.js';
+import { checkField, isRecord, secondsFromZero, shown, wholeFrom } from './fields.js';
 import type { Beat, WorkerBeat } from './types.js';
 import { checkWorkerId } from './worker-id.js';
 
@@ -42,8 +42,9 @@ export function workerIdOf(id: unknown): string {
 export function beatOf(state: unknown): Beat {
   if (state === undefined) return {};
   if (!isRecord(state)) throw new TypeError(`the state of a heartbeat is an object, not ${shown(state)}`);
-  const { currentBatch } = state;
+  const { currentBatch, unreachedSeconds } = state;
   if (currentBatch !== undefined) checkField('currentBatch', currentBatch, batch);
+  if (unreachedSeconds !== undefined) checkField('unreachedSeconds', unreachedSeconds, secondsFromZero);
   return state;
 }
 

@@ -1,6 +1,6 @@
 import { issueText } from '../config/issue-text.js';
 import { checkTable, jsonSchemaOf } from '../config/schema.js';
-import { between, count, text, z } from '../config/values.js';
+import { count, text, z } from '../config/values.js';
 
 /**
  * What is known of a training when it fails. The caller's own object: `recover` writes `attempt`, `error` and
@@ -14,9 +14,9 @@ export interface RecoveryContext {
   attempt?: number;
   /** The step at which it failed, a whole number from 0; another number counts as unknown, and is told. */
   step?: number;
-  /** From 0; need not be whole. */
+  /** A number from 0, which need not be whole; kept for the caller. Anything else is told. */
   epoch?: number;
-  /** What is trained; kept for the caller. */
+  /** What is trained, a text; kept for the caller. Anything else is told. */
   modelId?: string;
   /** Where to resume from; null: from the beginning. */
   lastCheckpointPath?: string | null;
@@ -29,12 +29,12 @@ const schema = z.looseObject(
   {
     runId: text.optional(),
     attempt: count(0, 1_000_000_000).optional(),
-    // a number that is no step must not hide what the training died of
+    // a number that is no step, or what only the caller reads, must not hide what the training died of
     step: z
       .custom((value) => typeof value === 'number', { error: 'must be a whole number from 0' })
       .optional(),
-    epoch: between(0, Number.MAX_SAFE_INTEGER).optional(),
-    modelId: text.optional(),
+    epoch: z.unknown().optional(),
+    modelId: z.unknown().optional(),
     lastCheckpointPath: text.nullable().optional(),
     error: z.unknown().optional(),
   },
@@ -45,11 +45,28 @@ const schema = z.looseObject(
 export const stepOf = ({ step }: RecoveryContext): number | undefined =>
   Number.isSafeInteger(step) && (step ?? -1) >= 0 ? step : undefined;
 
-/** What is wrong with the context's step, in words; undefined: nothing. */
-export const oddStep = (context: RecoveryContext): string | undefined =>
-  context.step === undefined || stepOf(context) !== undefined
-    ? undefined
-    : `context.step is ${JSON.stringify(String(context.step))}, which is no whole number from 0 on: the step counts as unknown`;
+/** What of the context counts as unknown since it cannot be what it is to be: a sentence each. */
+export function oddFields(context: RecoveryContext): readonly string[] {
+  const { step, epoch, modelId }: Readonly<Record<string, unknown>> = context;
+  const odd: readonly (readonly [isFine: boolean, name: string, value: unknown, wanted: string])[] = [
+    [step === undefined || stepOf(context) !== undefined, 'step', step, 'whole number from 0 on'],
+    [
+      epoch === undefined || (Number.isFinite(epoch) && Number(epoch) >= 0),
+      'epoch',
+      epoch,
+      'number from 0 on',
+    ],
+    [modelId === undefined || (typeof modelId === 'string' && modelId !== ''), 'modelId', modelId, 'name'],
+  ];
+  return odd.flatMap(([isFine, name, value, wanted]) =>
+    isFine ? [] : [`context.${name} is ${shown(value)}, which is no ${wanted}: it counts as unknown`],
+  );
+}
+
+const shown = (value: unknown): string =>
+  typeof value === 'number' || typeof value === 'string'
+    ? JSON.stringify(String(value))
+    : `of type ${typeof value}`;
 
 /**
  * Checks a context and hands back the same object.

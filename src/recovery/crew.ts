@@ -9,7 +9,12 @@ export class Crew {
   #lead: string | undefined;
   #registered = 0;
 
-  /** It was registered, or came back. */
+  /** Nobody is left, or nobody came yet. */
+  get isEmpty(): boolean {
+    return this.#present.size === 0;
+  }
+
+  /** It was registered, came back, or beats: then it is there, whatever else is known of it. */
   joined(workerId: string): void {
     if (!this.#numbers.has(workerId)) this.#numbers.set(workerId, ++this.#registered);
     this.#present.set(workerId, true);

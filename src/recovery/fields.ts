@@ -22,6 +22,8 @@ export const secondsAboveZero = number(
   (value) => value > 0 && value <= longestSeconds,
 );
 
+export const secondsFromZero = number('a number of seconds from 0 on', (value) => value >= 0);
+
 export const wholeFrom = (least: number): FieldRule =>
   number(`a whole number from ${least} on`, (value) => Number.isSafeInteger(value) && value >= least);
 

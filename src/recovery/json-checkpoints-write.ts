@@ -6,6 +6,7 @@ import { errorCode, errorText, files, writeFully } from '../util/os/durable.js';
 import { ok, type Result } from '../util/result.js';
 import { temporaryName, writerOf } from './json-checkpoints-names.js';
 import { JsonSyntax } from './json-syntax.js';
+import { isNull } from './json-text.js';
 
 /** Why a checkpoint was not saved. Nothing of it is left. */
 export interface SaveProblem {
@@ -73,8 +74,10 @@ async function take(
   const hash = createHash('sha256');
   const syntax = new JsonSyntax();
   let bytes = 0;
+  let first: number | undefined;
   for await (const chunk of tellApart(body)) {
     bytes += chunk.length;
+    first ??= chunk.find((byte) => byte > 0x20);
     if (bytes > maxBytes) return refuse('too-large', `the state is larger than ${maxBytes} bytes`);
     for (let at = 0; at < chunk.length; at += pieceBytes) {
       const piece = chunk.subarray(at, at + pieceBytes);
@@ -86,6 +89,7 @@ async function take(
   }
   const why = syntax.end();
   if (why !== undefined) return refuse('not-json', `the state is not JSON: ${why}`);
+  if (first === 0x6e) return refuse('not-json', `the state ${isNull}`);
   const sha256 = hash.digest('hex');
   if (wanted !== undefined && wanted !== sha256)
     return refuse('digest', `the state that came has the SHA-256 ${sha256}, not ${wanted}: send it again`);
@@ -108,14 +112,25 @@ const refuse = (
   message: string,
 ): { readonly ok: false; readonly error: SaveProblem } => ({ ok: false, error: { type, message } });
 
+/** What helps against an error of the system's; `otherwise` where that is a matter of the folder. */
+export function wayOutOf(code: string | undefined, otherwise: string): string {
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'free some space, or choose another folder for checkpoints';
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'raise the limit of open files (ulimit -n)';
+    default:
+      return otherwise;
+  }
+}
+
 /** What the file system refused, as a problem. Anything that is no system error is a bug and is thrown on. */
 export function diskProblem(workerId: string, dir: string, error: unknown): SaveProblem {
   const code = errorCode(error);
   if (code === undefined || code.startsWith('ERR_')) throw error;
-  const wayOut =
-    code === 'ENOSPC' || code === 'EDQUOT'
-      ? 'free some space, or choose another folder for checkpoints'
-      : 'make that folder writable, or choose another for checkpoints';
+  const wayOut = wayOutOf(code, 'make that folder writable, or choose another for checkpoints');
   return {
     type: 'disk',
     message: `cannot save a checkpoint of ${workerId} in ${dir}: ${errorText(error)}; ${wayOut}`,

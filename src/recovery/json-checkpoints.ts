@@ -14,10 +14,12 @@ import {
   type SaveProblem,
   type StreamLimits,
   sweep,
+  wayOutOf,
   writeBody,
   type Written,
 } from './json-checkpoints-write.js';
 import { stateToJson } from './json-text.js';
+import { Slots } from './slots.js';
 import type { SavedCheckpoint } from './types.js';
 import { checkWorkerId } from './worker-id.js';
 
@@ -53,6 +55,8 @@ export class JsonCheckpoints {
   readonly #keep: number;
   readonly #now: () => number;
   readonly #onNotice: (message: string) => void;
+  /** A descriptor each: saves of 10,000 workers at once need not have as many. */
+  readonly #slots = new Slots(256);
   readonly #workers = new Map<string, KnownCheckpoints>();
 
   constructor({ dir, keep, now = Date.now, onNotice = () => undefined }: JsonCheckpointsOptions) {
@@ -65,14 +69,15 @@ export class JsonCheckpoints {
   /**
    * Saves a state as it is now: what becomes of it after the call does not matter. Saves of a worker that are not waited
    * for keep their order.
-   * @throws TypeError for what JSON cannot hold, with its path; Error with `code` where the disk refuses it
+   * @throws TypeError for null, and for what JSON cannot hold, with its path; Error with `code` where the disk refuses it
    */
   async save(workerId: string, state: unknown): Promise<SavedCheckpoint> {
     const json = Buffer.from(textOf(state));
-    const saved = await this.#inTurn(workerId, async () => {
+    const save = async (): Promise<Result<SavedCheckpoint, SaveProblem>> => {
       const written = await this.#write(workerId, oneChunk(json), { maxBytes: json.length });
       return written.ok ? await this.#commit(workerId, written.value) : written;
-    });
+    };
+    const saved = await this.#inTurn(workerId, () => this.#slots.run(save));
     if (saved.ok) return saved.value;
     const { message, code } = saved.error;
     throw Object.assign(new Error(message), { code });
@@ -98,11 +103,13 @@ export class JsonCheckpoints {
    * @throws DamagedCheckpointsError where all are damaged: only a person may decide to begin anew
    */
   async load(workerId: string): Promise<{ state: unknown; checkpoint: SavedCheckpoint } | null> {
-    const opened = await this.open(workerId);
-    if (!opened) return null;
-    const blocks: Uint8Array[] = [];
-    for await (const block of opened.bytes) blocks.push(block);
-    return { state: JSON.parse(Buffer.concat(blocks).toString()), checkpoint: opened.checkpoint };
+    return this.#slots.run(async () => {
+      const opened = await this.open(workerId);
+      if (!opened) return null;
+      const blocks: Uint8Array[] = [];
+      for await (const block of opened.bytes) blocks.push(block);
+      return { state: JSON.parse(Buffer.concat(blocks).toString()), checkpoint: opened.checkpoint };
+    });
   }
 
   /**
@@ -218,7 +225,8 @@ async function namesIn(folder: string): Promise<string[]> {
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOENT') return [];
-    const text = `cannot read the checkpoints in ${folder}: ${errorText(error)}; make it a folder that can be read, or choose another for checkpoints`;
+    const wayOut = wayOutOf(code, 'make it a folder that can be read, or choose another for checkpoints');
+    const text = `cannot read the checkpoints in ${folder}: ${errorText(error)}; ${wayOut}`;
     throw Object.assign(new Error(text), { code });
   }
 }

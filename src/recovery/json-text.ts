@@ -1,11 +1,15 @@
 import { deepestNesting } from './json-syntax.js';
 
+/** Whoever loads it takes it for none. */
+export const isNull = 'is null, which would be taken for no checkpoint; save an object, {} say';
+
 /**
  * Writes a state as JSON that reads back as exactly the same: -0, the order of keys and keys such as `__proto__` too. An
  * object's field that is undefined is left out, as JSON.stringify does.
- * @throws TypeError for what JSON cannot hold, with its path: `state.optimizer.lr is NaN, which JSON cannot hold`
+ * @throws TypeError for null, and for what JSON cannot hold, with its path: `state.optimizer.lr is NaN, which JSON cannot hold`
  */
 export function stateToJson(state: unknown): string {
+  if (state === null) throw new TypeError(`state ${isNull}`);
   const pieces: string[] = [];
   write(state, { key: 'state', within: undefined, object: undefined, depth: 0 }, pieces);
   return pieces.join('');

@@ -5,18 +5,22 @@ import { realClock } from './real-clock.js';
 import { tickMs } from './watch-time.js';
 import { type Now, type Outcome, WorkerTable } from './worker-table.js';
 
+type Decide = (decide: (now: Now, table: WorkerTable) => Outcome) => Promise<Outcome>;
+
 /** Keeps a table of workers going: each decision is written and told, and while there is a watch it ticks. */
 export class Keeper {
   readonly table: WorkerTable;
   readonly #announcer: Announcer;
   readonly #commits: Commits;
   readonly #clock: RecoveryClock;
+  /** Begun before `close`, which waits for it. */
+  readonly #begun = new Set<Promise<unknown>>();
   #stopTicking: (() => void) | undefined;
   #closed = false;
 
   constructor(times: WorkerTimes, internals: RecoveryInternals, announcer: Announcer) {
-    const { log, remembered, clock = realClock } = internals;
-    this.table = new WorkerTable(times, remembered, clock.mono());
+    const { log, remembered, clock = realClock, patient } = internals;
+    this.table = new WorkerTable(times, remembered, clock.mono(), patient);
     this.#announcer = announcer;
     this.#commits = new Commits(log, (event) => announcer.tell(event));
     this.#clock = clock;
@@ -28,17 +32,39 @@ export class Keeper {
    * @param durable survives a power cut too
    */
   async do<T extends Outcome>(decide: (now: Now, table: WorkerTable) => T, durable = true): Promise<T> {
+    this.checkOpen();
+    return this.#do(decide, durable);
+  }
+
+  /** Work whose outcome is decided after it: what was begun before `close` is decided, written and told all the same. */
+  async begin<T>(work: (decide: Decide) => Promise<T>): Promise<T> {
+    this.checkOpen();
+    const done = work((decide) => this.#do(decide, true));
+    this.#begun.add(done);
+    try {
+      return await done;
+    } finally {
+      this.#begun.delete(done);
+    }
+  }
+
+  /** @throws Error once it is closed */
+  checkOpen(): void {
     if (this.#closed) throw new Error('this RecoveryManager was closed');
+  }
+
+  async #do<T extends Outcome>(decide: (now: Now, table: WorkerTable) => T, durable: boolean): Promise<T> {
     const outcome = decide({ at: this.#clock.now(), mono: this.#clock.mono() }, this.table);
     this.#keepTicking();
     await this.#commits.commit(outcome, durable);
     return outcome;
   }
 
-  /** Nothing is decided any more; settles when what was decided is written and told. */
+  /** Nothing is begun any more; settles when what was begun and decided is written and told. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#keepTicking();
+    await Promise.allSettled(this.#begun);
     await this.#commits.settled();
     this.#announcer.end();
   }

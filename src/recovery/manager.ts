@@ -28,7 +28,8 @@ import type {
  * throws, or rejects, disturbs neither the manager nor the other listeners: its error is emitted as `problem`, or is a
  * warning of the process where nobody listens to that. The manager's timer does not keep the process alive.
  *
- * Every method rejects with a TypeError or RangeError where an argument is wrong, and with an Error after `close`.
+ * Every promise rejects with a TypeError or RangeError where an argument is wrong, and with an Error after `close`;
+ * `monitoring` and `getWorkers()` go on saying what was known.
  *
  * @example
  * ```ts
@@ -201,9 +202,11 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
    */
   async saveCheckpoint(workerId: string, state: unknown): Promise<string> {
     const id = workerIdOf(workerId);
-    const saved = await this.checkpoints.save(id, state);
-    await this.noteCheckpoint(id, saved);
-    return saved.path;
+    return this.#keeper.begin(async (decide) => {
+      const saved = await this.checkpoints.save(id, state);
+      await decide((now, table) => table.checkpoint(id, saved, now));
+      return saved.path;
+    });
   }
 
   /**
@@ -226,7 +229,9 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
    * ```
    */
   async loadCheckpoint<T = unknown>(workerId: string): Promise<T | null> {
-    const found = await this.checkpoints.load(workerIdOf(workerId));
+    const id = workerIdOf(workerId);
+    this.#keeper.checkOpen();
+    const found = await this.checkpoints.load(id);
     return found && (found.state as T);
   }
 
@@ -240,6 +245,7 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
    */
   // eslint-disable-next-line @typescript-eslint/require-await
   async getFailedWorkers(): Promise<WorkerState[]> {
+    this.#keeper.checkOpen();
     return this.getWorkers().filter(({ status }) => status === 'failed');
   }
 
@@ -268,7 +274,9 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
    */
   // eslint-disable-next-line @typescript-eslint/require-await
   async getWorker(workerId: string): Promise<WorkerState | null> {
-    return this.#keeper.table.get(workerIdOf(workerId)) ?? null;
+    const id = workerIdOf(workerId);
+    this.#keeper.checkOpen();
+    return this.#keeper.table.get(id) ?? null;
   }
 
   /**
@@ -280,6 +288,14 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
    */
   getWorkers(): WorkerState[] {
     return this.#keeper.table.list();
+  }
+
+  /**
+   * How often it may fail and still go on.
+   * @internal
+   */
+  maxFailuresOf(workerId: string): number {
+    return this.#keeper.table.maxFailuresOf(workerId);
   }
 
   /**
@@ -299,7 +315,7 @@ export class RecoveryManager extends EventEmitter<RecoveryEventMap> {
   }
 
   /**
-   * Ends the watch and every iterator, once what was begun is written. Unlike `stopMonitoring` it changes nothing that is
+   * Ends the watch and every iterator, once what was begun is written, saves among it; nothing is begun any more. Unlike `stopMonitoring` it changes nothing that is
    * remembered.
    * @example
    * ```ts

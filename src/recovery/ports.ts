@@ -51,6 +51,8 @@ export interface RecoveryInternals {
    */
   readonly remembered?: Remembered;
   readonly clock?: RecoveryClock;
+  /** Another judges the training: however often a worker fails, it may go on when it beats again. */
+  readonly patient?: boolean;
   /** Instead of those in `checkpointDir`. */
   readonly checkpoints?: JsonCheckpoints;
 }

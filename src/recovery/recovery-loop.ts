@@ -1,7 +1,7 @@
 import { Aborted, type After, unlessAborted, waitFor } from './abort.js';
 import { Blocked, Stuck } from './blocked.js';
 import { classifyReport } from './classify-report.js';
-import { oddStep, type RecoveryContext, stepOf } from './context.js';
+import { oddFields, type RecoveryContext, stepOf } from './context.js';
 import { decideFailure } from './decide.js';
 import type { RecoveryDecision, RecoveryFailure } from './decision.js';
 import { reportOf } from './error-report.js';
@@ -33,27 +33,31 @@ export async function recoverLoop(
   const firstAttempt = context.attempt ?? 0;
   let thrown = error;
   for (;;) {
-    if (signal?.aborted) return giveUp(parts, `it was told to stop: ${new Aborted(signal).message}`);
-    const odd = oddStep(context);
-    if (odd !== undefined) tell({ type: 'notice', text: odd });
+    if (signal?.aborted) return giveUp(parts, context, `it was told to stop: ${new Aborted(signal).message}`);
+    for (const text of oddFields(context)) tell({ type: 'notice', text });
     // a retry that could not begin says nothing of the training
     const blocked = thrown instanceof Blocked ? thrown.failure : undefined;
     if (!blocked) context.error = thrown;
     const failure = blocked ?? classifyReport(reportOf(thrown));
-    if (!blocked && (await gotFurther(parts, failure, context))) record.noteProgress();
+    if (!blocked && (await gotFurther(parts, failure, context))) {
+      record.noteProgress();
+      parts.folder.noteProgress();
+    }
     const doubts = blocked ? 0 : record.noteDoubt(isOfTheState(failure.kind));
     const strategy = await strategyFor(parts, failure, context);
+    if (signal?.aborted) continue;
     const decision = decide(parts, failure, strategy, stepOf(context));
-    if (!decision.retry) return giveUp(parts, decision.why);
+    if (!decision.retry) return giveUp(parts, context, decision.why);
     const isStuck = doubts >= mostDoubts && strategy.retry !== true;
     if (isStuck && !(decision.rollback && parts.folder.isKnown(context)))
-      return giveUp(parts, `${failure.kind} ${doubts} times without getting further, and nothing is gone back to: a retry would end the same way`); // prettier-ignore
+      return giveUp(parts, context, `${failure.kind} ${doubts} times without getting further, and nothing is gone back to: a retry would end the same way`); // prettier-ignore
     try {
       await tryAgain(parts, { decision, strategy, doubts, firstAttempt }, context);
+      parts.folder.noteProgress();
       tell({ type: 'recovered', retries: record.status.attempts });
       return true;
     } catch (next) {
-      if (next instanceof Stuck) return giveUp(parts, next.message);
+      if (next instanceof Stuck) return giveUp(parts, context, next.message);
       thrown = next;
     }
   }
@@ -69,7 +73,8 @@ async function gotFurther(
   context: RecoveryContext,
 ): Promise<boolean> {
   const further = await folder.gotFurther(context, wishFor(kind, context), record.past.length === 0);
-  return further ?? record.isBeyond(stepOf(context));
+  // by its time alone a checkpoint is further in a circle too
+  return further === undefined || further === 'newer' ? record.isBeyond(stepOf(context)) : further;
 }
 
 /** After numbers that went bad, what was saved from then on is not trusted. */
@@ -80,15 +85,16 @@ function wishFor(kind: RecoveryFailure['kind'], context: RecoveryContext): Wish 
 }
 
 async function strategyFor(
-  { settings: { strategies }, tell }: LoopParts,
+  { settings: { strategies, signal }, tell }: LoopParts,
   failure: RecoveryFailure,
   context: RecoveryContext,
 ): Promise<RecoveryStrategy> {
   if (typeof strategies !== 'function') return strategies[failure.kind] ?? {};
   try {
-    return (await strategies(failure, context)) ?? {};
+    return (await unlessAborted(signal, Promise.resolve(strategies(failure, context)))) ?? {};
   } catch (error) {
-    tell({ type: 'notice', text: `strategies threw, so the usual is done: ${String(error)}` });
+    if (!signal?.aborted)
+      tell({ type: 'notice', text: `strategies threw, so the usual is done: ${String(error)}` });
     return {};
   }
 }
@@ -131,17 +137,21 @@ async function tryAgain(parts: LoopParts, one: Try, context: RecoveryContext): P
   if (checkResources !== false) await folder.checkRoom(context, decision.kind);
   if (typeof checkResources === 'function') {
     const lack = await unlessAborted(signal, Promise.resolve(checkResources(context, decision)));
-    if (lack !== undefined) throw Blocked.lacking({ kind: decision.kind, words: lack });
+    if (lack) throw Blocked.lacking({ kind: decision.kind, words: lack });
   }
   if (signal?.aborted) throw new Aborted(signal);
   context.attempt = firstAttempt + record.noteAttempt();
   tell({ type: 'retry', attempt: context.attempt });
   const work = async (): Promise<void> => {
     await strategy.prepare?.(context, decision);
-    if (decision.rollback) folder.noteResume();
+    folder.noteResume(decision.rollback);
     await retry(context);
   };
-  await unlessAborted(signal, work());
+  try {
+    await unlessAborted(signal, work());
+  } finally {
+    record.noteAttemptOver();
+  }
 }
 
 async function rollBack(
@@ -169,7 +179,17 @@ const doubtWords = (kind: RecoveryFailure['kind']): string =>
     ? 'the training could not load it, though its bytes look good'
     : 'the training failed after it resumed from it, and saved none since';
 
-function giveUp({ record, tell }: LoopParts, why: string): false {
+async function giveUp(
+  { record, tell, folder, settings: { signal } }: LoopParts,
+  context: RecoveryContext,
+  why: string,
+): Promise<false> {
+  // who was told to stop may still be saving
+  const undone = signal?.aborted ? undefined : await folder.giveUp(context);
+  if (undone !== undefined) {
+    record.note(undone);
+    tell({ type: 'notice', text: undone });
+  }
   record.note(`gave up: ${why}`);
   tell({ type: 'gave-up', why });
   return false;

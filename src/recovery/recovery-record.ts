@@ -8,6 +8,7 @@ const failuresKept = 50;
 export class RecoveryRecord {
   #past: readonly PastFailure[] = [];
   #inARow = 0;
+  #isRetrying = false;
   #status: RecoveryStatus = {
     ...{ lastRecoveryStatus: null, recovering: false, attempts: 0, reasons: [], lastFailure: null },
   };
@@ -65,8 +66,19 @@ export class RecoveryRecord {
     this.note(`${reason}; ${retry ? why : `gave up: ${why}`}`);
   }
 
+  /** Whether `retry` runs. */
+  get isRetrying(): boolean {
+    return this.#isRetrying;
+  }
+
+  /** The call of `retry` is over. */
+  noteAttemptOver(): void {
+    this.#isRetrying = false;
+  }
+
   /** `retry` is called now. @returns how often it was by then */
   noteAttempt(): number {
+    this.#isRetrying = true;
     const attempts = this.#status.attempts + 1;
     this.#status = { ...this.#status, attempts };
     return attempts;

@@ -34,7 +34,7 @@ export interface CheckpointsTable {
 export type ResourceCheck = (
   context: RecoveryContext,
   failure: RecoveryFailure,
-) => string | undefined | Promise<string | undefined>;
+) => string | null | undefined | Promise<string | null | undefined>;
 
 /** The configuration of a {@link RecursiveTrainingRecovery}: keys of the configuration file, and functions. */
 export interface RecursiveTrainingRecoveryConfig {
@@ -68,7 +68,7 @@ export interface RecursiveTrainingRecoveryConfig {
    * must be free. false: nothing is looked at; a function: it is asked besides.
    */
   readonly checkResources?: boolean | ResourceCheck;
-  /** Ends a recovery: `recover` then answers false at once. The training is the caller's to stop. */
+  /** Ends a recovery: `recover` then answers false at once, and nothing is moved any more. The training is the caller's to stop. */
   readonly signal?: AbortSignal;
   /** Told of each step. What it throws, or rejects with, becomes a warning of the process. */
   readonly onEvent?: (event: RecursiveRecoveryEvent) => unknown;

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { After } from './abort.js';
 import { classifyReport } from './classify-report.js';
-import { checkContext, oddStep, type RecoveryContext, stepOf } from './context.js';
+import { checkContext, oddFields, type RecoveryContext, stepOf } from './context.js';
 import { reportOf } from './error-report.js';
 import { type LoopParts, recoverLoop } from './recovery-loop.js';
 import { RecoveryRecord } from './recovery-record.js';
@@ -95,7 +95,8 @@ export class RecursiveTrainingRecovery {
    *
    * Called while a recovery is under way it joins that: both get the same answer. Called from within `retry` it rejects
    * with the error it was given, which so becomes the next failure of the recovery that called `retry`: retries never
-   * multiply.
+   * multiply. Work that was begun before `recover` (a pool, a loop that takes jobs) is not within `retry`, though it may
+   * do its work: where `retry` waits for it, it must hand its error to `retry` and not call `recover`.
    *
    * @param context the caller's own object; `attempt`, `error` and `lastCheckpointPath` are written into it. Keep its
    *   `step` current: the same failure at the same step again and again is given up, also over several recoveries.
@@ -127,7 +128,7 @@ export class RecursiveTrainingRecovery {
    * (`context.error`), to one from before `context.step`.
    *
    * @returns the path to resume from, which is put in `context.lastCheckpointPath` too; null where nothing can be trusted
-   * @throws Error where no folder is known, it cannot be read or changed, or somebody else holds it
+   * @throws Error where no folder is known, it cannot be read or changed, somebody else holds it, or `signal` was aborted
    *
    * @example
    * ```ts
@@ -137,8 +138,7 @@ export class RecursiveTrainingRecovery {
    */
   async rollbackToSafeState(context: RecoveryContext = {}): Promise<string | null> {
     checkContext(context);
-    const odd = oddStep(context);
-    if (odd !== undefined) this.#tell({ type: 'notice', text: odd });
+    for (const text of oddFields(context)) this.#tell({ type: 'notice', text });
     const step = stepOf(context);
     const failure = context.error === undefined ? undefined : classifyReport(reportOf(context.error));
     const bad = failure && isPoisonous(failure.kind) && step !== undefined ? { step } : undefined;
@@ -164,6 +164,7 @@ export class RecursiveTrainingRecovery {
     if (one !== undefined && other !== undefined && one !== other)
       throw new TypeError(`run ${one} is being recovered, and one RecursiveTrainingRecovery looks after one training: make another for run ${other}.`); // prettier-ignore
     this.#record.note(`at the same time: ${classifyReport(reportOf(error)).reason}`);
+    if (this.#record.isRetrying) this.#tell({ type: 'notice', text: joinedRetry });
     return done;
   }
 
@@ -191,6 +192,9 @@ export class RecursiveTrainingRecovery {
     }
   }
 }
+
+const joinedRetry =
+  'recover was called while retry runs, by work that was begun outside of it: it answers when that recovery ends. If retry waits for this work, neither ever ends: let the error out of retry instead of calling recover';
 
 /** Who only listens does not end a recovery, nor the process. */
 const warn = (error: unknown): void =>

@@ -1,14 +1,18 @@
 import { isGlob } from '../checkpoints/many/glob.js';
 import type { Bad } from '../policy/bad.js';
-import type { CheckpointFact } from '../policy/checkpoint.js';
+import { type CheckpointFact, isNewerOnly, isUsable } from '../policy/checkpoint.js';
 import { mono } from '../util/os/boot.js';
 import { missingAncestor } from '../util/os/empty-dirs.js';
+import { Aborted } from './abort.js';
 import { Blocked } from './blocked.js';
 import { type RecoveryContext, stepOf } from './context.js';
 import type { RecoveryKind } from './decision.js';
+import { GoneBackPast } from './gone-back.js';
 import { lackingResources } from './resources.js';
 import { foldersFor, newestGood } from './safe-look.js';
+import type { Visit } from './safe-open.js';
 import { type Doubted, goToSafeState, type SafeState, wayOut } from './safe-state.js';
+import { putBack } from './safe-undo.js';
 import type { RecursiveSettings } from './settings.js';
 
 /** What a training goes back for. */
@@ -31,9 +35,9 @@ export class SafeFolder {
   readonly #settings: Pick<RecursiveSettings, 'folders' | 'rollbackEnabled' | 'signal'>;
   readonly #notice: (text: string) => void;
   #last: Promise<unknown> = Promise.resolve();
-  /** From where on what was saved is not trusted, until a rollback has come through. */
+  /** From where on what was saved is not trusted, until a rollback has come through or the training is run. */
   #charge: Bad | undefined;
-  /** What was resumed from may be to blame, until a rollback has come through. */
+  /** What was resumed from may be to blame, as long. */
   #doubted: Doubted | undefined;
   /** Where the last checkpoint lay that the context named. */
   #found: readonly string[] = [];
@@ -42,6 +46,9 @@ export class SafeFolder {
   #resumed: { readonly checkpoint: CheckpointFact; readonly atMono: number } | undefined;
   /** The furthest good checkpoint that any failure found. */
   #furthest: CheckpointFact | undefined;
+  /** There was a good one, whatever became of it. */
+  #hadGood = false;
+  readonly #past = new GoneBackPast();
 
   constructor(
     settings: Pick<RecursiveSettings, 'folders' | 'rollbackEnabled' | 'signal'>,
@@ -58,7 +65,7 @@ export class SafeFolder {
 
   /** As {@link goBack}; undefined: no folder is known. */
   async goBackIfKnown(context: RecoveryContext, wish: Wish): Promise<WentTo | undefined> {
-    if (this.isKnown(context)) return this.goBack(context, wish);
+    if (this.isKnown(context)) return this.#inTurn(() => this.#goBack(context, wish, true));
     this.#notice(`nothing is rolled back: ${unknownFolder}`);
     return undefined;
   }
@@ -68,56 +75,98 @@ export class SafeFolder {
    * @throws Blocked where the folder does not let it
    */
   async goBack(context: RecoveryContext, wish: Wish): Promise<WentTo> {
-    const turn = this.#last.then(() => this.#goBack(context, wish));
+    return this.#inTurn(() => this.#goBack(context, wish, false));
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
     this.#last = turn.then(ignore, ignore);
     return turn;
   }
 
-  async #goBack(context: RecoveryContext, { bad, doubt, poisonous }: Wish): Promise<WentTo> {
+  /** @param lasting what it is wanted for holds until one comes through: who called has no other answer */
+  async #goBack(context: RecoveryContext, wish: Wish, lasting: boolean): Promise<WentTo> {
     const dirs = this.#dirsFor(context);
     if (dirs.length === 0) throw new Error(unknownFolder);
     const { folders, rollbackEnabled, signal } = this.#settings;
-    this.#charge = bad ?? this.#charge;
-    if (doubt && this.#resumed) {
-      const andSince = poisonous === true && this.#resumedLately();
-      this.#doubted = { ...this.#resumed.checkpoint, ...doubt, andSince };
-    }
+    if (signal?.aborted) throw new Aborted(signal);
+    const bad = wish.bad ?? this.#charge;
+    const doubted = this.#doubtedBy(wish) ?? this.#doubted;
+    if (lasting) [this.#charge, this.#doubted] = [bad, doubted];
     const handsOff = folders.dirs.length === 0;
-    const hadOne = typeof context.lastCheckpointPath === 'string';
+    // who gives a context of its own to each recovery names none
+    const hadOne = typeof context.lastCheckpointPath === 'string' || this.#hadGood;
     // an empty folder may wait for its first save; one that is missing after steps were made may be misspelt
     const expected = hadOne || handsOff || (stepOf(context) ?? 0) > 0;
     const away = await missingOf(dirs);
-    if (away !== undefined)
-      return this.#wentTo(context, {
-        ...{ path: null, moved: [], stuck: expected && !folders.allowScratch },
-        reason: `the checkpoint folder ${away} is not there; ${wayOut}`,
-      });
+    if (away !== undefined) {
+      const stuck = expected && !folders.allowScratch;
+      const reason = `the checkpoint folder ${away} is not there${stuck ? `; ${wayOut}` : ''}`;
+      return this.#wentTo(context, { path: null, moved: [], stuck, reason });
+    }
     const done = await goToSafeState(
       { ...folders, dirs },
       {
-        ...{ holder: context.runId ?? 'recovery', rollbackEnabled, handsOff, hadOne },
-        ...(this.#charge && { bad: this.#charge }),
-        ...(this.#doubted && { doubted: this.#doubted }),
+        ...{ ...this.#visit(context), rollbackEnabled, hadOne, passed: this.#past.places },
+        ...(bad && { bad }),
+        ...(doubted && { doubted }),
         ...(signal && { signal }),
-        notice: this.#notice,
       },
     );
     if (!done.ok) throw Blocked.byFolder(done.error);
-    this.#charge = undefined;
-    this.#doubted = undefined;
+    this.#dropCharge();
+    if (done.value.past) this.#past.note(done.value.past);
     return this.#wentTo(context, done.value);
+  }
+
+  #doubtedBy({ doubt, poisonous }: Wish): Doubted | undefined {
+    if (!doubt || !this.#resumed) return undefined;
+    return { ...this.#resumed.checkpoint, ...doubt, andSince: poisonous === true && this.#resumedLately() };
+  }
+
+  #visit({ runId = 'recovery' }: RecoveryContext): Visit {
+    return { holder: runId, handsOff: this.#settings.folders.dirs.length === 0, notice: this.#notice };
   }
 
   #wentTo(context: RecoveryContext, state: SafeState): WentTo {
     this.#target = state.target;
+    if (state.target) this.#hadGood = true;
     // where there were good ones it stays known that there were
     if (!state.stuck) context.lastCheckpointPath = state.path;
     return { ...state, dirs: this.#found };
   }
 
-  /** The training is run now from where the last rollback went to. */
-  noteResume(): void {
-    this.#resumed = this.#target && { checkpoint: this.#target, atMono: mono() };
+  /**
+   * No retry comes: puts back what was gone back past only because it might have been to blame.
+   * @returns what became of it, in words; undefined: there is nothing to put back
+   */
+  async giveUp(context: RecoveryContext): Promise<string | undefined> {
+    const deeper = this.#past.inVain();
+    if (deeper.length === 0) return undefined;
+    const settings = { ...this.#settings.folders, dirs: this.#dirsFor(context) };
+    const done = await this.#inTurn(() => putBack(settings, this.#visit(context), deeper));
+    return done.ok
+      ? 'what was gone back past in vain is put back where it was'
+      : `what was gone back past in vain stays in quarantine, since it could not be put back: ${done.error.message}`;
+  }
+
+  /** The training got further: to go back that far was right. */
+  noteProgress(): void {
+    this.#past.cured();
+  }
+
+  /**
+   * The training is run now: what it saves is judged anew.
+   * @param wentBack from where the last rollback went to
+   */
+  noteResume(wentBack: boolean): void {
+    this.#dropCharge();
+    if (wentBack) this.#resumed = this.#target && { checkpoint: this.#target, atMono: mono() };
+  }
+
+  #dropCharge(): void {
+    this.#charge = undefined;
+    this.#doubted = undefined;
   }
 
   /** Within the time that proves a checkpoint good. */
@@ -127,31 +176,36 @@ export class SafeFolder {
   }
 
   /**
-   * Whether a newer good checkpoint is there than at any failure before; undefined: no folder is known.
+   * Whether a further good checkpoint is there than at any failure before; `newer`: only its time says so, as of one that
+   * is written over the last; undefined: no folder is known.
    * @param first there was no failure before
    */
   async gotFurther(
     context: RecoveryContext,
     { bad, poisonous }: Wish,
     first: boolean,
-  ): Promise<boolean | undefined> {
+  ): Promise<boolean | 'newer' | undefined> {
     const { folders, signal } = this.#settings;
     const dirs = this.#dirsFor(context);
     if (dirs.length === 0) return undefined;
     // what was saved since may hold the bad numbers that it was resumed with
     if (poisonous && this.#resumedLately()) return false;
-    const wanted = { past: this.#furthest, bad, proven: !first, ...(signal && { signal }) };
+    const past = this.#furthest;
+    const wanted = { past, passed: this.#past.places, bad, proven: !first, ...(signal && { signal }) };
     const newest = await newestGood(folders, dirs, wanted);
-    this.#furthest = newest ?? this.#furthest;
-    return newest !== undefined && !first;
+    if (newest === undefined) return false;
+    this.#furthest = newest;
+    this.#hadGood ||= isUsable(newest.standing);
+    if (first) return false;
+    return past && isNewerOnly(newest, past) ? 'newer' : true;
   }
 
   /** What was resumed from, and how far the training got, says nothing about what comes. */
   forget(): void {
     this.#target = undefined;
     this.#resumed = undefined;
-    this.#doubted = undefined;
     this.#furthest = undefined;
+    this.#dropCharge();
   }
 
   /** @throws Blocked where the machine lacks what another attempt needs */

@@ -6,6 +6,7 @@ import { type Bad, isBefore } from '../policy/bad.js';
 import { type CheckpointFact, isFurther, isUsable } from '../policy/checkpoint.js';
 import { mono } from '../util/os/boot.js';
 import { ok, type Result } from '../util/result.js';
+import { isAmong, type Place } from './gone-back.js';
 
 // Looks at checkpoint folders that change nothing.
 
@@ -51,6 +52,8 @@ export async function openToRead(
 export interface Wanted {
   /** It must lie further than this one; undefined: any will do. */
   readonly past: CheckpointFact | undefined;
+  /** Nor may it be one of these. */
+  readonly passed: readonly Place[];
   /** From where on what was saved is not trusted. */
   readonly bad: Bad | undefined;
   /** Its bytes are read, unless that was done before. */
@@ -62,7 +65,7 @@ export interface Wanted {
 export async function newestGood(
   settings: FolderSettings,
   dirs: readonly string[],
-  { past, bad, proven, signal }: Wanted,
+  { past, passed, bad, proven, signal }: Wanted,
 ): Promise<CheckpointFact | undefined> {
   const opened = await openCheckpointFolders(dirs, (dir) => openToRead(dir, settings, unsaid), clock, unsaid);
   if (!opened.ok) return undefined;
@@ -73,7 +76,7 @@ export async function newestGood(
     const mayDo = (one: CheckpointFact): boolean =>
       isUsable(one.standing) || (budgetMs === 0 && one.standing === 'complete');
     const newest = found.value.checkpoints.findLast(
-      (one) => mayDo(one) && !one.spare && !(bad && isBefore(one, bad) === false),
+      (one) => mayDo(one) && !one.spare && !(bad && isBefore(one, bad) === false) && !isAmong(one, passed),
     );
     return newest && isFurther(newest, past) ? newest : undefined;
   };

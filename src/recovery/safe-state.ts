@@ -1,36 +1,31 @@
-import { withKept } from '../checkpoints/include/with-kept.js';
-import { openCheckpointFolders, type OpenFolder } from '../checkpoints/many/open.js';
-import { openCheckpointStore } from '../checkpoints/open.js';
+import { openIntents } from '../checkpoints/rollback/journal.js';
 import type { Bad } from '../policy/bad.js';
 import { isSameCheckpoint, isUsable } from '../policy/checkpoint.js';
 import { chooseRollback, type RollbackChoice, type RollbackQuestion } from '../policy/rollback-choice.js';
-import { checkpointRegistryOf } from '../runs/run-dir.js';
 import type { CheckpointFact, CheckpointStore, Inspection } from '../supervisor/ports.js';
-import { missingAncestor } from '../util/os/empty-dirs.js';
-import { acquireLock } from '../util/os/lock.js';
 import { ok, type Result } from '../util/result.js';
+import { Aborted, unlessAborted } from './abort.js';
+import { type GoneBack, isAmong, type Place } from './gone-back.js';
 import { parseName } from './json-checkpoints-names.js';
-import { clock, type FolderSettings, openToRead, optionsFor, verifyBudgetMs } from './safe-look.js';
+import { type FolderSettings, verifyBudgetMs } from './safe-look.js';
+import { inFolders, type Visit } from './safe-open.js';
 
 /** What a rollback is wanted for. */
-export interface SafeStateQuestion {
-  /** Who asks, for those who want the folder meanwhile. */
-  readonly holder: string;
+export interface SafeStateQuestion extends Visit {
   readonly rollbackEnabled: boolean;
-  /** Nobody named the folder as one of checkpoints: nothing is moved in it, or made beside it. */
-  readonly handsOff: boolean;
   /** From where on what was saved is not trusted. */
   readonly bad?: Bad;
   /** What was resumed from and may be to blame: one before it is wanted. */
   readonly doubted?: Doubted;
+  /** What was gone back past before, and could not be moved. */
+  readonly passed: readonly Place[];
   /** There was a checkpoint. */
   readonly hadOne: boolean;
   readonly signal?: AbortSignal;
-  readonly notice: (text: string) => void;
 }
 
 /** A checkpoint that the training was resumed from, and failed. */
-export interface Doubted extends Pick<CheckpointFact, 'path' | 'modifiedAt'> {
+export interface Doubted extends Place {
   /** Why it may be to blame, in words. */
   readonly why: string;
   /** Nor is what was saved since then trusted. */
@@ -45,6 +40,8 @@ export interface SafeState {
   readonly target?: CheckpointFact;
   /** Ids of what went into quarantine, the newest first. */
   readonly moved: readonly string[];
+  /** What was gone back past, if anything. */
+  readonly past?: GoneBack;
   /** Why, in words; empty: there was nothing to do. */
   readonly reason: string;
   /** There were good checkpoints, and none of them may be resumed from: nothing was moved. */
@@ -55,52 +52,13 @@ export interface SafeState {
  * Makes the newest checkpoint that can be trusted what is resumed from, by the transaction and under the lock that the
  * command uses: what is in the way goes into quarantine.
  * @returns exit 75 while a supervisor or somebody else holds a folder
+ * @throws Aborted before anything is moved, where nobody waits for it any more
  */
 export async function goToSafeState(
   settings: FolderSettings,
   question: SafeStateQuestion,
 ): Promise<Result<SafeState>> {
-  const { notice, handsOff } = question;
-  const opened = await openCheckpointFolders(
-    settings.dirs,
-    (dir) => (handsOff ? openToRead(dir, settings, notice) : openLocked(dir, settings, question)),
-    clock,
-    notice,
-  );
-  if (!opened.ok) return opened;
-  const { clean, stateDir } = settings;
-  const store = await withKept(opened.value.store, { clean, stateDir, cwd: process.cwd(), notice });
-  try {
-    // what a rollback that was cut off left is finished first
-    const finished = await store.recover();
-    if (!finished.ok) return finished;
-    finished.value.forEach(notice);
-    return await choose(store, settings, question);
-  } finally {
-    await store.close();
-    await opened.value.release();
-  }
-}
-
-async function openLocked(
-  dir: string,
-  settings: FolderSettings,
-  { holder, notice }: SafeStateQuestion,
-): Promise<Result<OpenFolder>> {
-  const opened = await openCheckpointStore({ ...optionsFor(dir, settings), onNotice: notice });
-  if (!opened.ok) return opened;
-  const store = opened.value;
-  const { vault } = store;
-  if (vault === undefined) return ok({ store, release: () => Promise.resolve() });
-  // a program that no run of the command was started beside gets no state folder for it
-  const hasState = (await missingAncestor(settings.stateDir)) === undefined;
-  const lock = await acquireLock({
-    ...{ kind: 'checkpoints', run: holder, dir: store.dir, keepIn: vault, onTrouble: notice },
-    ...(hasState && { registry: checkpointRegistryOf(settings.stateDir) }),
-  });
-  if (lock.ok) return ok({ store, release: () => lock.value.release() });
-  await store.close();
-  return lock;
+  return inFolders(settings, question, (store) => choose(store, settings, question));
 }
 
 async function choose(
@@ -109,35 +67,66 @@ async function choose(
   question: SafeStateQuestion,
 ): Promise<Result<SafeState>> {
   const { bad, rollbackEnabled, handsOff, hadOne, doubted, signal } = question;
-  const found = await store.inspect({ live: false, budgetMs: verifyBudgetMs, ...(signal && { signal }) });
+  const look = { live: false, budgetMs: verifyBudgetMs, ...(signal && { signal }) };
+  const found = await unlessAborted(signal, store.inspect(look));
   if (!found.ok) return found;
   const { disorder, foreign } = found.value;
-  // what lies in the vault only cannot be put back without a rollback
-  const checkpoints = found.value.checkpoints.filter(({ spare }) => !(handsOff && spare));
+  const seen = handsOff ? await toResumeFrom(store, question, found.value) : ok(found.value.checkpoints);
+  if (!seen.ok) return seen;
+  const checkpoints = seen.value;
   // an emptied folder, or one whose file system is away, is a loss; where all is torn there never was a good one
   const had = hadOne || foreign.some(isOfManager);
   const lost = had && checkpoints.length === 0;
+  const everGood = found.value.checkpoints.some(
+    ({ standing, spare }) => isUsable(standing) && !(handsOff && spare),
+  );
   const asked: RollbackQuestion = {
     ...{ checkpoints, guessed: false, rollbackEnabled, allowScratch: settings.allowScratch },
-    ...{ everVerified: lost || checkpoints.some(({ standing }) => isUsable(standing)), mayBeginAnew: !had },
+    ...{ everVerified: lost || everGood, mayBeginAnew: !had },
     ...(bad && { bad }),
     ...(disorder !== undefined && { disorder }),
   };
-  const usual = await vetted(store, asked);
+  const usual = await vetted(store, asked, signal);
   if (!usual.ok) return usual;
   let choice = usual.value;
+  let isDeeper = false;
   const target = targetOf(choice);
   if (doubted && target && isDoubted(target, doubted)) {
     const { why } = doubted;
     const others = checkpoints.map((one): CheckpointFact =>
       isDoubted(one, doubted) ? { ...one, standing: 'suspect', why } : one,
     );
-    const deeper = await vetted(store, { ...asked, checkpoints: others, everVerified: true });
+    const deeper = await vetted(store, { ...asked, checkpoints: others, everVerified: true }, signal);
     if (!deeper.ok) return deeper;
-    if (deeper.value.type !== 'stuck' || doubted.last) choice = deeper.value;
+    isDeeper = deeper.value.type === 'roll-back';
+    if (deeper.value.type === 'roll-back')
+      choice = { ...deeper.value, reason: `${target.id} is suspect: ${why}` };
+    else if (deeper.value.type !== 'stuck' || doubted.last) choice = deeper.value;
   }
+  if (signal?.aborted) throw new Aborted(signal);
   const none = checkpoints.length === 0 ? noneIn(settings.dirs, foreign) : undefined;
-  return goTo(store, choice, handsOff, none);
+  return goTo(store, choice, { checkpoints, isDeeper, none, ...question });
+}
+
+/** Where nothing can be moved: without what was gone back past before, or is about to be moved by another rollback. */
+async function toResumeFrom(
+  store: CheckpointStore,
+  { passed }: SafeStateQuestion,
+  { checkpoints }: Inspection,
+): Promise<Result<readonly CheckpointFact[]>> {
+  const cutOff = store.vault === undefined ? ok([]) : await openIntents(store.vault);
+  if (!cutOff.ok) return cutOff;
+  const leaving = new Set(cutOff.value.flatMap(({ moves }) => moves.map(({ id }) => id)));
+  // what lies in the vault only cannot be put back without a rollback
+  const there = checkpoints.filter(({ spare }) => !spare);
+  return ok(
+    there.map((one): CheckpointFact => {
+      const why = isAmong(one, passed)
+        ? 'it was gone back past before'
+        : leaving.has(one.id) && 'a rollback that was cut off moves it away';
+      return why === false ? one : { ...one, standing: 'suspect', why };
+    }),
+  );
 }
 
 /** What newer good one was saved since it was resumed from is trusted, unless told otherwise. */
@@ -145,7 +134,11 @@ const isDoubted = (one: CheckpointFact, doubted: Doubted): boolean =>
   isSameCheckpoint(one, doubted) || (doubted.andSince && one.modifiedAt > doubted.modifiedAt);
 
 /** Chooses a target whose bytes were read again: what its manifest says is believed only then. */
-async function vetted(store: CheckpointStore, question: RollbackQuestion): Promise<Result<RollbackChoice>> {
+async function vetted(
+  store: CheckpointStore,
+  question: RollbackQuestion,
+  signal: AbortSignal | undefined,
+): Promise<Result<RollbackChoice>> {
   const damaged = new Map<string, string>();
   for (;;) {
     const choice = chooseRollback({
@@ -156,7 +149,7 @@ async function vetted(store: CheckpointStore, question: RollbackQuestion): Promi
       }),
     });
     const target = targetOf(choice);
-    const read = target ? await store.vet(target.id) : ok(undefined);
+    const read = target ? await unlessAborted(signal, store.vet(target.id)) : ok(undefined);
     if (!read.ok) return read;
     if (!target || read.value === undefined) return ok(choice);
     damaged.set(target.id, read.value);
@@ -166,12 +159,18 @@ async function vetted(store: CheckpointStore, question: RollbackQuestion): Promi
 const targetOf = (choice: RollbackChoice): CheckpointFact | undefined =>
   choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;
 
-/** @param none there is no checkpoint, in words */
+interface Going extends SafeStateQuestion {
+  readonly checkpoints: readonly CheckpointFact[];
+  /** It goes further back than damage calls for. */
+  readonly isDeeper: boolean;
+  /** There is no checkpoint, in words. */
+  readonly none: string | undefined;
+}
+
 async function goTo(
   store: CheckpointStore,
   choice: RollbackChoice,
-  handsOff: boolean,
-  none: string | undefined,
+  { checkpoints, isDeeper, none, handsOff, passed: before }: Going,
 ): Promise<Result<SafeState>> {
   if (choice.type === 'stuck') {
     const reason = none ?? choice.reason.replace('pass --allow-scratch', 'set allowScratch');
@@ -181,11 +180,17 @@ async function goTo(
   const state = { path: target?.path ?? null, ...(target && { target }), moved: [], stuck: false };
   if (choice.type === 'keep') return ok({ ...state, reason: '' });
   const { moves, reason } = choice;
-  if (handsOff) return ok({ ...state, reason });
+  const passed = checkpoints.filter((one) => moves.includes(one.id) && !isAmong(one, before)).map(placeOf);
+  const left = checkpoints.filter(({ id, spare }) => !moves.includes(id) && (!spare || id === target?.id)).map(placeOf); // prettier-ignore
+  const past: GoneBack = { deeper: isDeeper, passed, left };
+  if (handsOff) return ok({ ...state, reason, past });
   const done = await store.rollback({ moves, reason, ...(target && { target: target.id }) });
   if (!done.ok) return done;
-  return ok({ ...state, moved: done.value.moved.map(({ id }) => id), reason });
+  const { tx, moved } = done.value;
+  return ok({ ...state, moved: moved.map(({ id }) => id), reason, past: { ...past, tx } });
 }
+
+const placeOf = ({ path, modifiedAt }: CheckpointFact): Place => ({ path, modifiedAt });
 
 const isOfManager = (name: string): boolean => parseName(name) !== undefined;
 

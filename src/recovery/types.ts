@@ -9,7 +9,7 @@ export interface WorkerState {
   readonly status: WorkerStatus;
   /** Path of the newest JSON checkpoint that was saved for it; null: there is none. */
   readonly lastCheckpoint: string | null;
-  /** How often it was marked failed, by its silence or by someone's word. */
+  /** How often it was marked failed, by its silence or by someone's word; less those that only its line was to blame for. */
   readonly failureCount: number;
   /** When it last beat, or was registered, ms since 1970. */
   readonly lastHeartbeat: number;
@@ -21,6 +21,10 @@ export interface WorkerState {
 export interface Beat {
   /** A whole number from 0 on; left out: unchanged. */
   readonly currentBatch?: number | undefined;
+  /**
+   * For how long what it said did not get through: a failure that was counted meanwhile for its silence is taken back.
+   */
+  readonly unreachedSeconds?: number | undefined;
   readonly [field: string]: unknown;
 }
 

@@ -1,4 +1,5 @@
 import type { Remembered, WorkerChange, WorkerTimes } from './ports.js';
+import { Silences } from './silences.js';
 import { TimerWheel } from './timer-wheel.js';
 import type {
   Beat,
@@ -44,17 +45,21 @@ const nothing: Outcome = { events: [], changes: [] };
  */
 export class WorkerTable {
   readonly #defaults: WorkerTimes;
+  readonly #patient: boolean;
   readonly #entries = new Map<string, Entry>();
   readonly #wheel = new TimerWheel(tickMs);
+  readonly #silences = new Silences();
   readonly #time: WatchTime;
   #watch: 'not-begun' | 'on' | 'stopped' = 'not-begun';
 
   /**
    * @param defaults limits of a worker that brings none of its own
    * @param remembered what an earlier table held; each of its workers gets a whole timeout from `mono` on
+   * @param patient nobody fails too often
    */
-  constructor(defaults: WorkerTimes, remembered?: Remembered, mono = 0) {
+  constructor(defaults: WorkerTimes, remembered?: Remembered, mono = 0, patient = false) {
     this.#defaults = defaults;
+    this.#patient = patient;
     this.#time = new WatchTime(mono);
     if (!remembered) return;
     for (const { worker, limits } of remembered.workers) this.#put(worker, limits);
@@ -68,6 +73,11 @@ export class WorkerTable {
 
   get(id: string): WorkerState | undefined {
     return this.#entries.get(id)?.worker;
+  }
+
+  /** How often it may fail and still go on; Infinity: nobody is told to stop for that. */
+  maxFailuresOf(id: string): number {
+    return this.#mostFailures(this.#entries.get(id)?.limits ?? {});
   }
 
   /** In the order of their registration. */
@@ -108,7 +118,7 @@ export class WorkerTable {
 
   /** A heartbeat that is answered with "stop" still says when the worker was heard and where it is, but nothing more. */
   beat(id: string, beat: Beat, now: Now): Outcome & { readonly answer: BeatAnswer } {
-    const known = this.#entries.get(id);
+    const known = this.#excused(id, beat, now);
     if (!known) return { ...nothing, answer: { workerId: id, shouldContinue: false, status: null } };
     const shouldContinue = this.#watch !== 'stopped' && !this.#isBeyond(known);
     const before = known.worker.status;
@@ -126,6 +136,13 @@ export class WorkerTable {
     const events: RecoveryEvent[] =
       status === before || status === 'failed' ? [] : [{ type: status, at: now.at, worker }];
     return { answer: { workerId: id, shouldContinue, status }, changes, events };
+  }
+
+  /** What failed was maybe not the worker, but its line to us. */
+  #excused(id: string, { unreachedSeconds = 0 }: Beat, now: Now): Entry | undefined {
+    const known = this.#entries.get(id);
+    if (!known || !this.#silences.takeBack(id, unreachedSeconds, now.mono)) return known;
+    return { ...known, worker: { ...known.worker, failureCount: known.worker.failureCount - 1 } };
   }
 
   beatAll(beats: readonly WorkerBeat[], now: Now): Outcome & { readonly answers: BeatAnswer[] } {
@@ -149,6 +166,7 @@ export class WorkerTable {
     const known = this.#entries.get(id);
     if (!known) return { ...nothing, known: false };
     this.#wheel.delete(id);
+    this.#silences.forget(id);
     this.#entries.delete(id);
     return {
       known: true,
@@ -181,6 +199,7 @@ export class WorkerTable {
   tick(now: Now): Outcome {
     if (this.#watch !== 'on') return nothing;
     const silent = this.#wheel.due(this.#time.tick(now.mono));
+    for (const id of silent) this.#silences.counted(id, now.mono);
     return joined(silent.map((id) => this.fail(id, this.#silenceOf(id), now) ?? nothing));
   }
 
@@ -191,7 +210,11 @@ export class WorkerTable {
 
   /** It failed more often than it may: it stays as it is for good. */
   #isBeyond({ worker, limits }: Entry): boolean {
-    return worker.failureCount > (limits.maxFailures ?? this.#defaults.maxFailures);
+    return worker.failureCount > this.#mostFailures(limits);
+  }
+
+  #mostFailures(limits: Partial<WorkerTimes>): number {
+    return this.#patient ? Infinity : (limits.maxFailures ?? this.#defaults.maxFailures);
   }
 
   #put(state: WorkerState, limits: Partial<WorkerTimes>): { worker: WorkerState; changes: WorkerChange[] } {

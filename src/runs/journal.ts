@@ -69,28 +69,30 @@ export class Journal<T> {
   /**
    * Opens or makes a journal. A torn end is cut off, its text kept beside it in `journal.torn-N`. Half-written
    * files of a supervisor that was killed go from its folder, which is ours alone.
+   * @returns `torn`: where the torn end is kept
    */
   static async open<T>(
     file: string,
     options: JournalOptions = {},
-  ): Promise<Result<{ entries: T[]; journal: Journal<T> }>> {
+  ): Promise<Result<{ entries: T[]; journal: Journal<T>; torn?: string }>> {
     const read = await readJournal<T>(file, options);
     if (!read.ok) return read;
     const { entries, torn } = read.value;
     try {
       // whoever goes on from another journal is at work in the folder already
       if (options.after === undefined) await sweepTemporaries(path.dirname(file));
-      if (torn.length > 0) await writeFileAtomic(await freeName(file.replace(/(\.jsonl)?$/, '.torn')), torn);
+      const kept = torn.length > 0 ? await freeName(file.replace(/(\.jsonl)?$/, '.torn')) : undefined;
+      if (kept !== undefined) await writeFileAtomic(kept, torn);
       const handle = await files.open(file, constants.O_RDWR | constants.O_CREAT, 0o600);
       const journal = new Journal<T>(file, handle, read.value, options);
       try {
-        if (torn.length > 0) await journal.#cutBack();
+        if (kept !== undefined) await journal.#cutBack();
         await syncDir(path.dirname(file));
       } catch (error) {
         await handle.close();
         throw error;
       }
-      return ok({ entries, journal });
+      return ok({ entries, journal, ...(kept !== undefined && { torn: kept }) });
     } catch (error) {
       return refused(`open the journal ${file}`, error);
     }

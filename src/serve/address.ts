@@ -16,13 +16,13 @@ export function isLoopback(host: string): boolean {
 export const isWildcard = (host: string): boolean => ['0.0.0.0', '::', ''].includes(bareName(host));
 
 /**
- * What is wrong with a name that a person gave for a machine, `--host` or `--allow-host`: a port or a scheme would be
+ * What is wrong with a name that a person gave for a machine: a port or a scheme would be
  * lost without a word. Pure.
  * @returns undefined: nothing
  */
-export function wrongName(flag: string, name: string): string | undefined {
+export function wrongName(option: string, name: string): string | undefined {
   if (isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || /^[^\s:/@?#[\]\\]*$/.test(name)) return undefined;
-  return `${flag} ${name} is not a name or an address alone; leave out scheme, port and path`;
+  return `${option} ${name} is not a name or an address alone; leave out scheme, port and path`;
 }
 
 /**

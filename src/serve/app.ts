@@ -21,8 +21,10 @@ export interface AppOptions {
   /** The manager's own log: what a request does and its answer are remembered together. */
   readonly journal: Pick<WorkerJournal, 'once'>;
   readonly limits?: Partial<AppLimits>;
-  /** Called for every heartbeat whose worker may go on. */
+  /** Called for every heartbeat of a worker that is registered, whether it may go on or not. */
   readonly onBeat?: (workerId: string, beat: Beat) => void;
+  /** What an Idempotency-Key is known within, taken as a request comes: the same key in another is another request. */
+  readonly era?: () => string;
   /** Told of what should not have happened: answered with 500 or 503, or an answer that was cut short. */
   readonly onBug?: (error: unknown, request: string) => void;
   /** From 0 up to 1. */
@@ -52,7 +54,7 @@ const usualLimits: AppLimits = {
 
 /** Makes the routes of the table. Who may come in is not decided here, but by the server's guard. */
 export function createApp(options: AppOptions): App {
-  const { manager, version, onBeat, onBug = () => undefined } = options;
+  const { manager, version, onBeat, era = () => '', onBug = () => undefined } = options;
   const limits = { ...usualLimits, ...options.limits };
   const events = new EventLog({
     epoch: randomBytes(6).toString('hex'),
@@ -72,6 +74,7 @@ export function createApp(options: AppOptions): App {
     version,
     random: options.random ?? Math.random,
     document: () => document,
+    era,
     ...(onBeat && { onBeat }),
   };
   const nowhere = unrouted(endpoints);

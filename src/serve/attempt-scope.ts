@@ -16,3 +16,18 @@ export const attemptScope =
       detail: `Attempt ${attempt} of this run is over, so its workers are to stop; those of the next find their own TRAINGUARD_URL.`,
     };
   };
+
+/** What stands before the paths of an attempt. */
+export const attemptPath = (attempt: number): string => `/attempts/${attempt}`;
+
+/** What the workers of an attempt find the server at `url` by. */
+export const attemptEnv = (
+  url: string,
+  attempt: number,
+  tokenFile: string,
+  caFile: string | undefined,
+): Readonly<Record<string, string>> => ({
+  TRAINGUARD_URL: `${url}${attemptPath(attempt)}`,
+  TRAINGUARD_TOKEN_FILE: tokenFile,
+  ...(caFile !== undefined && { TRAINGUARD_CA: caFile }),
+});

@@ -18,6 +18,8 @@ export interface Context {
   /** The OpenAPI document. */
   readonly document: () => unknown;
   readonly onBeat?: (workerId: string, beat: Beat) => void;
+  /** What an Idempotency-Key is known within, before the path. */
+  readonly era: () => string;
 }
 
 export interface AppLimits {

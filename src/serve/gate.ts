@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { formatBytes } from '../util/text.js';
 import type { Connections } from './connections.js';
 import type { Caller, Refusal } from './guard.js';
+import type { OptionNames } from './option-names.js';
 import { answerBadHttp, turnAway } from './turn-away.js';
 
 export interface GateParts {
@@ -10,6 +11,7 @@ export interface GateParts {
   readonly connections: Connections;
   /** The largest body that any request may have. */
   readonly maxBodyBytes: number;
+  readonly optionNames: OptionNames;
   /** The path that is meant where an address has more before it. */
   readonly scope?: (url: string) => string | Refusal;
   /** Answers what was let pass. */
@@ -20,8 +22,8 @@ export interface GateParts {
 
 interface Connection {
   socket: Socket;
-  /** What is under way on it. */
-  readonly answers: Set<ServerResponse>;
+  /** What is under way on it, and the address that was asked for, of what was let pass. */
+  readonly answers: Map<ServerResponse, string | undefined>;
 }
 
 /** Stands between the sockets and what answers requests, and does what guard and connections decide. */
@@ -43,7 +45,7 @@ export class Gate {
     }
     // the same ends can only meet again when their former connection is no more
     this.drop(id);
-    const connection: Connection = { socket, answers: new Set() };
+    const connection: Connection = { socket, answers: new Map() };
     this.open.set(id, connection);
     socket.once('close', () => {
       if (this.open.get(id) === connection) this.forget(id);
@@ -72,7 +74,8 @@ export class Gate {
       incoming.socket.destroy();
       return;
     }
-    connection.answers.add(outgoing);
+    const asked = incoming.url;
+    connection.answers.set(outgoing, undefined);
     outgoing.once('close', () => this.answered(id, connection, outgoing));
     const refusal = this.refusalOf(incoming) ?? this.take(id);
     if (refusal === 'pipelined') {
@@ -80,6 +83,7 @@ export class Gate {
     } else if (refusal) {
       turnAway(outgoing, refusal);
     } else {
+      connection.answers.set(outgoing, asked);
       goOn();
       // it was judged: whatever form of our name it is, nothing that follows is to judge it again
       incoming.headers.host = 'localhost';
@@ -90,8 +94,16 @@ export class Gate {
   /** What came on it is no HTTP, or came too slowly. */
   badHttp(error: Error, socket: Socket): void {
     const connection = this.open.get(endsOf(socket) ?? '');
-    const begun = [...(connection?.answers ?? [])].some((answer) => answer.headersSent);
+    const begun = [...(connection?.answers.keys() ?? [])].some((answer) => answer.headersSent);
     answerBadHttp(error, socket, begun);
+  }
+
+  /** What `scope` refuses has changed: who is answered and would not be let pass now is cut off in the middle. */
+  rescope(): void {
+    const { scope } = this.parts;
+    const isOver = (asked: string | undefined): boolean =>
+      asked !== undefined && typeof scope?.(asked) === 'object';
+    for (const [id, { answers }] of [...this.open]) if ([...answers.values()].some(isOver)) this.drop(id);
   }
 
   /** From now on nothing is taken any more; what is not under way is closed at once. */
@@ -99,7 +111,7 @@ export class Gate {
     this.closing = true;
     for (const [id, { answers }] of [...this.open]) {
       if (answers.size === 0) this.drop(id);
-      for (const answer of answers) if (!answer.headersSent) answer.setHeader('Connection', 'close');
+      for (const answer of answers.keys()) if (!answer.headersSent) answer.setHeader('Connection', 'close');
     }
   }
 
@@ -115,7 +127,7 @@ export class Gate {
       this.parts.guard({ host, origin, authorization, localAddress }) ??
       (this.closing ? shutting : undefined) ??
       misdirected(incoming.url ?? '') ??
-      tooLarge(Number(incoming.headers['content-length'] ?? 0), this.parts.maxBodyBytes) ??
+      tooLarge(Number(incoming.headers['content-length'] ?? 0), this.parts) ??
       this.enter(incoming)
     );
   }
@@ -132,7 +144,7 @@ export class Gate {
     if (evicted !== undefined) {
       this.parts.trouble(
         'workers',
-        'more workers are connected than there is room for: connections that are quiet are closed; raise --max-connections',
+        `more workers are connected than there is room for: connections that are quiet are closed${wayOut('; raise ', this.parts.optionNames.maxConnections)}`,
       );
       this.drop(evicted);
     }
@@ -192,8 +204,12 @@ function misdirected(url: string): Refusal | undefined {
   };
 }
 
-function tooLarge(bytes: number, most: number): Refusal | undefined {
+/** Nothing where there is no such option. */
+const wayOut = (words: string, option: string | undefined): string =>
+  option === undefined ? '' : `${words}${option}`;
+
+function tooLarge(bytes: number, { maxBodyBytes: most, optionNames }: GateParts): Refusal | undefined {
   if (!(bytes > most)) return undefined;
-  const detail = `The body has ${formatBytes(bytes)}, and at most ${formatBytes(most)} are taken; start "trainguard serve" with a larger --max-checkpoint-size.`;
+  const detail = `The body has ${formatBytes(bytes)}, and at most ${formatBytes(most)} are taken${wayOut('; start the server with a larger ', optionNames.maxCheckpointSize)}.`;
   return { status: 413, detail };
 }

@@ -1,4 +1,5 @@
 import { bareName } from './address.js';
+import { flagNames, type OptionNames } from './option-names.js';
 import type { ProblemStatus } from './problem.js';
 import { sameToken } from './token.js';
 
@@ -8,6 +9,7 @@ export interface GuardRules {
   readonly scheme: 'http' | 'https';
   /** Names of ours, as {@link bareName} gives them; the address that a connection came to is always one. */
   readonly names: ReadonlySet<string>;
+  readonly optionNames?: OptionNames;
 }
 
 /** What a request says of who sends it and to whom. */
@@ -39,7 +41,7 @@ export function createGuard(rules: GuardRules): (caller: Caller) => Refusal | un
     const ours =
       name !== undefined &&
       (rules.names.has(name) || (localAddress !== undefined && name === bareName(localAddress)));
-    if (!ours) return otherHost(host);
+    if (!ours) return otherHost(host, rules.optionNames);
     if (origin !== undefined && origin.toLowerCase() !== `${rules.scheme}://${host?.toLowerCase() ?? ''}`) {
       return { status: 403, detail: 'Requests from web pages of other sites (Origin) are not answered.' };
     }
@@ -59,10 +61,10 @@ export function createGuard(rules: GuardRules): (caller: Caller) => Refusal | un
   };
 }
 
-function otherHost(host: string | undefined): Refusal {
+function otherHost(host: string | undefined, { allowHosts }: OptionNames = flagNames): Refusal {
   const named = host === undefined ? 'no name' : JSON.stringify(host.slice(0, 80));
   return {
     status: 403,
-    detail: `The request's Host is ${named}, which is none of this server's; if it is meant to be, start "trainguard serve" with --allow-host.`,
+    detail: `The request's Host is ${named}, which is none of this server's; if it is meant to be, start the server with ${allowHosts}.`,
   };
 }

@@ -1,6 +1,7 @@
 import fs from 'node:fs/promises';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { isLoopback } from './address.js';
+import { flagNames, type OptionNames } from './option-names.js';
 import { loadTls, type TlsFiles, warnOfExpiry } from './tls.js';
 
 interface ProtectionOptions {
@@ -8,6 +9,7 @@ interface ProtectionOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly insecure?: boolean;
+  readonly names?: OptionNames;
   readonly notice: (text: string) => void;
 }
 
@@ -17,35 +19,41 @@ export async function protection({
   tlsCert,
   tlsKey,
   insecure,
+  names = flagNames,
   notice,
 }: ProtectionOptions): Promise<Result<TlsFiles | undefined>> {
   if (tlsCert !== undefined && tlsKey !== undefined) {
-    const loaded = await loadTls(tlsCert, tlsKey, Date.now());
-    if (loaded.ok) await warnOfKey(tlsKey, notice);
+    const loaded = await loadTls(tlsCert, tlsKey, Date.now(), names);
+    if (loaded.ok) await warnOfKey(tlsKey, names, notice);
     return loaded;
   }
   if (tlsCert !== undefined || tlsKey !== undefined) {
-    const missing = tlsCert === undefined ? '--tls-cert' : '--tls-key';
-    return fail(`TLS needs both --tls-cert and --tls-key; ${missing} is missing`, exitStatus.config);
+    const missing = tlsCert === undefined ? names.tlsCert : names.tlsKey;
+    return fail(
+      `TLS needs both ${names.tlsCert} and ${names.tlsKey}; ${missing} is missing`,
+      exitStatus.config,
+    );
   }
   if (isLoopback(host)) return ok(undefined);
   if (insecure !== true) {
     return fail(
-      `--host ${host} lets other machines in, and without TLS everyone on the way could read the token: give --tls-cert and --tls-key, or --insecure if the network is yours alone`,
+      `${names.host} ${host} lets other machines in, and without TLS everyone on the way could read the token: give ${names.tlsCert} and ${names.tlsKey}, or ${names.insecure} if the network is yours alone`,
       exitStatus.config,
     );
   }
   notice(
-    `without TLS everyone on the way from other machines to ${host} can read the token and the checkpoints (--insecure)`,
+    `without TLS everyone on the way from other machines to ${host} can read the token and the checkpoints (${names.insecure})`,
   );
   return ok(undefined);
 }
 
-async function warnOfKey(keyFile: string, notice: (text: string) => void): Promise<void> {
+async function warnOfKey(keyFile: string, names: OptionNames, notice: (text: string) => void): Promise<void> {
   const { mode } = await fs.stat(keyFile);
   if ((mode & 0o077) === 0) return;
   const open = (mode & 0o777).toString(8);
-  notice(`--tls-key ${keyFile} can be read by others (mode ${open}); make it yours alone with chmod 600`);
+  notice(
+    `${names.tlsKey} ${keyFile} can be read by others (mode ${open}); make it yours alone with chmod 600`,
+  );
 }
 
 /**
@@ -54,11 +62,11 @@ async function warnOfKey(keyFile: string, notice: (text: string) => void): Promi
  */
 export function watchExpiry(
   tls: TlsFiles | undefined,
-  { tlsCert = '', notice }: Pick<ProtectionOptions, 'tlsCert' | 'notice'>,
+  { tlsCert = '', names, notice }: Pick<ProtectionOptions, 'tlsCert' | 'names' | 'notice'>,
 ): () => void {
   if (!tls) return () => undefined;
   const warn = (): void => {
-    const text = warnOfExpiry(tlsCert, tls.cert, Date.now());
+    const text = warnOfExpiry(tlsCert, tls.cert, Date.now(), names);
     if (text !== undefined) notice(text);
   };
   warn();

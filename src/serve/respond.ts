@@ -24,6 +24,8 @@ export async function respond(
   context: Context,
   { request, path, connection }: Call,
 ): Promise<Answer> {
+  // its body may end in another
+  const era = context.era();
   const parameters = readParameters(endpoint, request, path);
   if (!parameters.ok) return parameters.error;
   const taken = await takeBody(endpoint, request, context.limits);
@@ -38,7 +40,12 @@ export async function respond(
   try {
     if (key === undefined) return await act();
     const target = endpoint.path.replace('{workerId}', () => String(values.path['workerId']));
-    return await answerOnce(context.journal, { key, method: endpoint.method, path: target }, digest, act);
+    const keyed = { key, method: endpoint.method, path: era + target };
+    // whoever sends the same again has given up on a body that is still on its way
+    const giveWay = (): void => {
+      if (upload.isComing) hangUp();
+    };
+    return await answerOnce(context.journal, keyed, digest, act, giveWay);
   } catch (error) {
     if (upload.broken) return cutShort;
     if (endpoint.method === 'GET' || !isSystemError(error)) throw error;

@@ -54,12 +54,19 @@ export const listLimit = z
   .pipe(count(1, 10_000));
 
 /** What a heartbeat says besides: anything. */
-const beatFields = { currentBatch: wholeNumber.exactOptional() };
+const beatFields = {
+  currentBatch: wholeNumber.exactOptional(),
+  unreachedSeconds: seconds
+    .describe(
+      'For how long what it said did not get through: a failure that was counted meanwhile for its silence is taken back.',
+    )
+    .exactOptional(),
+};
 
 export const Registration = z
   .strictObject(
     {
-      initialState: z.looseObject(beatFields, object).exactOptional(),
+      initialState: z.looseObject({ currentBatch: beatFields.currentBatch }, object).exactOptional(),
       heartbeatInterval: interval.describe('Seconds between two heartbeats.').exactOptional(),
       heartbeatTimeout: interval
         .describe('Seconds of silence after which it counts as failed.')
@@ -109,7 +116,7 @@ export const Failure = z
 
 export const Checkpoint = z
   .unknown()
-  .describe("The worker's state: any JSON.")
+  .describe("The worker's state: any JSON but null, which would be taken for none.")
   .register(named, { id: 'Checkpoint' });
 
 export const SavedCheckpoint = z

@@ -10,6 +10,7 @@ import { type ConnectionLimits, Connections } from './connections.js';
 import { Gate } from './gate.js';
 import { createGuard, type Refusal } from './guard.js';
 import { listen } from './listen.js';
+import { flagNames, type OptionNames } from './option-names.js';
 import { patientResponse } from './patient-response.js';
 import { internalError, problem } from './problem.js';
 import { seldom } from './seldom.js';
@@ -34,6 +35,8 @@ export interface ServerOptions {
   readonly connections: ConnectionLimits;
   /** The largest body that any request may have. */
   readonly maxBodyBytes: number;
+  /** Those of the command line unless given. */
+  readonly names?: OptionNames;
   /** Ends what never ends by itself, event streams; called as the server begins to close. */
   readonly endStreams?: () => void;
   /** Told in plain words, of each kind once a minute at most, what is wrong with the machine or the network. */
@@ -62,6 +65,8 @@ export interface ServerTimes {
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
+  /** `scope` refuses others from now on: who is being answered and is one of them is cut off, half an upload too. */
+  rescope(): void;
   /** Takes no more requests, lets those under way end (within `closeMs`), then ends every connection. */
   close(): Promise<void>;
 }
@@ -72,10 +77,10 @@ export interface RunningServer {
  * @returns exit 75 where the port is taken, 78 where it can never be listened on, or a name is none
  */
 export async function startServer(options: ServerOptions): Promise<Result<RunningServer>> {
-  const { allowHosts = [], onBug = () => undefined } = options;
+  const { allowHosts = [], names: optionNames = flagNames, onBug = () => undefined } = options;
   const wrong =
-    wrongName('--host', options.host) ??
-    allowHosts.map((name) => wrongName('--allow-host', name)).find(Boolean);
+    wrongName(optionNames.host, options.host) ??
+    allowHosts.map((name) => wrongName(optionNames.allowHosts, name)).find(Boolean);
   if (wrong !== undefined) return fail(wrong, exitStatus.config);
   const times = { ...usualTimes(options.maxBodyBytes), ...options.times };
   const scheme = options.tls ? 'https' : 'http';
@@ -86,21 +91,24 @@ export async function startServer(options: ServerOptions): Promise<Result<Runnin
     errorHandler: (error) => unforeseen(error, onBug),
   });
   const gate = new Gate({
-    guard: createGuard({ token: options.token, scheme, names }),
+    guard: createGuard({ token: options.token, scheme, names, optionNames }),
     connections: new Connections(options.connections),
     ...(options.scope && { scope: options.scope }),
     maxBodyBytes: options.maxBodyBytes,
+    optionNames,
     serve: (incoming, outgoing) => void listener(incoming, outgoing),
     trouble,
   });
   const server = createServer(options.tls, times);
   connect(server, gate);
-  const listening = await listen(server, options.host.replace(/^\[(.*)\]$/, '$1'), options.port);
+  const address = options.host.replace(/^\[(.*)\]$/, '$1');
+  const listening = await listen(server, address, options.port, optionNames);
   if (!listening.ok) return listening;
   server.on('error', (error) => trouble(errorCode(error) ?? '', acceptTrouble(error)));
   return ok({
     url: urlOf(scheme, host, listening.value),
     port: listening.value,
+    rescope: () => gate.rescope(),
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       gate.drain();

@@ -3,7 +3,7 @@ import { JsonCheckpoints } from '../recovery/json-checkpoints.js';
 import { RecoveryManager } from '../recovery/manager.js';
 import type { Beat, WorkerLimits } from '../recovery/types.js';
 import { refused } from '../runs/problems.js';
-import { readVersioned, writeVersioned } from '../runs/versioned-file.js';
+import { writeVersioned } from '../runs/versioned-file.js';
 import { readLimits } from '../util/os/limits.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
@@ -13,12 +13,15 @@ import { bugReport } from './bug-report.js';
 import { makeCheckpointFolder } from './checkpoint-folder.js';
 import { connectionLimits } from './connections.js';
 import { mayPass } from './may-pass.js';
+import type { OptionNames } from './option-names.js';
 import { seldom } from './seldom.js';
 import { protection, watchExpiry } from './protection.js';
-import { type RunningServer, type ServerOptions, startServer } from './server.js';
-import type { TlsFiles } from './tls.js';
+import type { RunningServer, ServerOptions } from './server.js';
+import { type ServerRecord, startOnFreePort } from './server-record.js';
+import { type TlsFiles, vouchesForItself } from './tls.js';
 import { readOrMakeToken } from './token.js';
 import { openWorkerJournal, type WorkerJournal } from './worker-journal.js';
+import { openOrRenewWorkerJournal } from './worker-journal-renew.js';
 
 export interface ServiceOptions extends WorkerLimits {
   /** Where it keeps its token, its journal and, unless said otherwise, checkpoints. The caller holds its lock. */
@@ -27,10 +30,14 @@ export interface ServiceOptions extends WorkerLimits {
   readonly host?: string;
   /** 0: any that is free. Not given: that of the service's last life, `usualPort`, or any that is free. */
   readonly port?: number;
+  /** Where `port` is taken, another will do. */
+  readonly anyPort?: boolean;
   /** 8471 unless given. */
   readonly usualPort?: number;
   /** The path that is meant where the workers' address has more before it, or why they are not answered. */
   readonly scope?: ServerOptions['scope'];
+  /** What an Idempotency-Key is known within: the same key in another is another request. */
+  readonly era?: () => string;
   readonly allowHosts?: readonly string[];
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -42,8 +49,14 @@ export interface ServiceOptions extends WorkerLimits {
   readonly maxCheckpointBytes?: number;
   /** Of workers at the same time. */
   readonly maxConnections?: number;
-  /** Every heartbeat of a worker that may go on. */
+  /** What was known of the workers is moved aside where it is damaged, and begins anew. */
+  readonly renewDamaged?: boolean;
+  /** Every heartbeat of a worker that is registered. */
   readonly onBeat?: (workerId: string, beat: Beat) => void;
+  /** Another judges the training: nobody is told to stop for failing too often. */
+  readonly patient?: boolean;
+  /** Those of the command line unless given. */
+  readonly names?: OptionNames;
   /** Told in one sentence each what is wrong and does not end the service. */
   readonly notice: (text: string) => void;
 }
@@ -53,7 +66,11 @@ export interface Service {
   readonly url: string;
   readonly port: number;
   readonly tokenFile: string;
+  /** The certificate's file, absolute, where workers are to trust it by its own word: nobody they know vouches for it. */
+  readonly caFile?: string;
   readonly manager: RecoveryManager;
+  /** `scope` refuses others from now on: who is being answered and is one of them is cut off, half an upload too. */
+  rescope(): void;
   /** Takes no more requests, lets those under way end (10 s at most), writes what is left to write. */
   close(): Promise<void>;
 }
@@ -61,15 +78,6 @@ export interface Service {
 const usualCheckpointBytes = 16 * 1024 * 1024;
 /** Of any other body, as the app has it. */
 const jsonBytes = 1024 * 1024;
-
-/** `server.json`: where the service is found as long as that process lives, and is found again. */
-interface ServerRecord {
-  readonly url: string;
-  readonly port: number;
-  readonly pid: number;
-  /** Ms since 1970. */
-  readonly startedAt: number;
-}
 
 /**
  * Opens everything that a service consists of, or says in one sentence why not, and leaves nothing open then. What an
@@ -89,11 +97,12 @@ async function open(options: ServiceOptions): Promise<Result<Service>> {
     return refused(`make the folder ${dir}`, error);
   }
   const { checkpointDir = path.join(dir, 'checkpoints') } = options;
-  const folder = await makeCheckpointFolder(checkpointDir);
+  const folder = await makeCheckpointFolder(checkpointDir, options.names);
   if (!folder.ok) return folder;
-  const token = await readOrMakeToken(tokenFile);
+  const token = await readOrMakeToken(tokenFile, options.names);
   if (!token.ok) return token;
-  const journal = await openWorkerJournal(dir, { onNotice: options.notice });
+  const openJournal = options.renewDamaged ? openOrRenewWorkerJournal : openWorkerJournal;
+  const journal = await openJournal(dir, { onNotice: options.notice });
   if (!journal.ok) return journal;
   const opened = openManager({ ...options, checkpointDir }, journal.value);
   if (!opened.ok) {
@@ -119,7 +128,10 @@ async function open(options: ServiceOptions): Promise<Result<Service>> {
   }
   const stopWatch = watchExpiry(tls.value, options);
   const { url, port } = server.value;
-  const found: ServerRecord = { url, port, pid: process.pid, startedAt: Date.now() };
+  const { tlsCert } = options;
+  const ca = tls.value && tlsCert !== undefined && vouchesForItself(tls.value.cert);
+  const trust = ca === true ? { caFile: path.resolve(tlsCert) } : {};
+  const found: ServerRecord = { url, port, ...trust, pid: process.pid, startedAt: Date.now() };
   const written = await writeVersioned(record, found);
   // who knows the address needs no file
   if (!written.ok) options.notice(written.error.message);
@@ -127,7 +139,9 @@ async function open(options: ServiceOptions): Promise<Result<Service>> {
     url,
     port,
     tokenFile,
+    ...trust,
     manager,
+    rescope: () => server.value.rescope(),
     async close() {
       stopWatch();
       await server.value.close();
@@ -147,6 +161,7 @@ function openManager(
     heartbeatTimeout,
     maxFailures,
     keepCheckpoints = 3,
+    patient = false,
     notice,
   } = options;
   const checkpoints = new JsonCheckpoints({
@@ -161,7 +176,7 @@ function openManager(
   };
   try {
     const { remembered } = journal;
-    const manager = new RecoveryManager(limits, { log: journal, remembered, checkpoints });
+    const manager = new RecoveryManager(limits, { log: journal, remembered, checkpoints, patient });
     manager.on('problem', (error) => notice(`the watch over the workers met a problem: ${error.message}`));
     return ok(manager);
   } catch (error) {
@@ -181,7 +196,7 @@ async function serve(
     tls: TlsFiles | undefined;
   },
 ): Promise<Result<RunningServer>> {
-  const { notice, maxCheckpointBytes = usualCheckpointBytes, onBeat } = options;
+  const { notice, maxCheckpointBytes = usualCheckpointBytes, onBeat, era } = options;
   const tellSeldom = seldom(notice);
   const tellBug = (error: unknown, request: string): void => {
     const { kind, text } = bugReport(error, request);
@@ -194,6 +209,7 @@ async function serve(
     limits: { checkpointBytes: maxCheckpointBytes, bodyBytes: jsonBytes },
     onBug: tellBug,
     ...(onBeat && { onBeat }),
+    ...(era && { era }),
   });
   const openFiles = Number(readLimits().find(({ name }) => name === 'Max open files')?.hard);
   const limits = connectionLimits(options.maxConnections, Number.isNaN(openFiles) ? undefined : openFiles);
@@ -208,28 +224,10 @@ async function serve(
     ...(parts.tls && { tls: parts.tls }),
     connections: limits,
     maxBodyBytes: Math.max(maxCheckpointBytes, jsonBytes),
+    ...(options.names && { names: options.names }),
     onTrouble: notice,
     onBug: (error) => tellBug(error, 'a request'),
   });
   if (!server.ok) app.endStreams();
   return server;
-}
-
-/** Workers that live know the port of our last life, so that one is tried first. */
-async function startOnFreePort(
-  { port, usualPort = 8471, notice }: ServiceOptions,
-  record: string,
-  options: Omit<ServerOptions, 'port'>,
-): Promise<Result<RunningServer>> {
-  if (port !== undefined) return startServer({ ...options, port });
-  const earlier = await readVersioned<ServerRecord>(record, 'delete it');
-  const known = earlier.ok ? earlier.value?.port : undefined;
-  const first =
-    Number.isInteger(known) && Number(known) > 0 && Number(known) < 65_536 ? Number(known) : usualPort;
-  const server = await startServer({ ...options, port: first });
-  if (server.ok || server.error.code !== 'EADDRINUSE') return server;
-  notice(
-    `port ${first} of ${options.host} is taken by another program, so another is used; workers that know it find the new one in ${record}`,
-  );
-  return startServer({ ...options, port: 0 });
 }

@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { errorCode, errorText } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
 import { plural } from '../util/text.js';
+import { flagNames, type OptionNames } from './option-names.js';
 
 /** A certificate, with those that vouch for it, and its private key; both as PEM. */
 export interface TlsFiles {
@@ -18,27 +19,42 @@ export interface TlsFiles {
  * @param now ms since 1970
  * @returns exit 78 with one clear sentence
  */
-export async function loadTls(certFile: string, keyFile: string, now: number): Promise<Result<TlsFiles>> {
-  const cert = await readPem(certFile, '--tls-cert');
+export async function loadTls(
+  certFile: string,
+  keyFile: string,
+  now: number,
+  { tlsCert, tlsKey }: OptionNames = flagNames,
+): Promise<Result<TlsFiles>> {
+  const cert = await readPem(certFile, tlsCert);
   if (!cert.ok) return cert;
-  const key = await readPem(keyFile, '--tls-key');
+  const key = await readPem(keyFile, tlsKey);
   if (!key.ok) return key;
   const certificate = parseCertificate(cert.value);
-  if (!certificate) return refuse(`--tls-cert ${certFile} holds no certificate that can be read as PEM`);
+  if (!certificate) return refuse(`${tlsCert} ${certFile} holds no certificate that can be read as PEM`);
   const privateKey = parseKey(key.value);
-  if (typeof privateKey === 'string') return refuse(`--tls-key ${keyFile} ${privateKey}`);
+  if (typeof privateKey === 'string') return refuse(`${tlsKey} ${keyFile} ${privateKey}`);
   if (!certificate.checkPrivateKey(privateKey))
-    return refuse(`--tls-key ${keyFile} is not the key of the certificate ${certFile}`);
+    return refuse(`${tlsKey} ${keyFile} is not the key of the certificate ${certFile}`);
   if (Date.parse(certificate.validTo) < now)
-    return refuse(`--tls-cert ${certFile} expired on ${certificate.validTo}; give a valid one`);
+    return refuse(`${tlsCert} ${certFile} expired on ${certificate.validTo}; give a valid one`);
   try {
     createSecureContext({ cert: cert.value, key: key.value });
   } catch (error) {
     // what OpenSSL alone knows: a key too short, a chain it cannot read
-    return refuse(`--tls-cert ${certFile} and --tls-key ${keyFile} cannot be used: ${errorText(error)}`);
+    return refuse(`${tlsCert} ${certFile} and ${tlsKey} ${keyFile} cannot be used: ${errorText(error)}`);
   }
   return ok({ cert: cert.value, key: key.value });
 }
+
+/**
+ * Whether one of these certificates is its own issuer: then whoever trusts them needs nobody else. A chain that ends at
+ * an authority leaves that out, and would not be trusted by its own word. Pure.
+ */
+export const vouchesForItself = (pem: string): boolean =>
+  (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).some((one) => {
+    const certificate = new X509Certificate(one);
+    return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+  });
 
 const warnedDays = 30;
 
@@ -46,22 +62,27 @@ const warnedDays = 30;
  * @param now ms since 1970
  * @returns what is to be told of a certificate that ends soon, or has ended; undefined: nothing. Pure.
  */
-export function warnOfExpiry(certFile: string, cert: string, now: number): string | undefined {
+export function warnOfExpiry(
+  certFile: string,
+  cert: string,
+  now: number,
+  { tlsCert }: OptionNames = flagNames,
+): string | undefined {
   const { validTo } = new X509Certificate(cert);
   const days = Math.floor((Date.parse(validTo) - now) / 86_400_000);
   if (days >= warnedDays) return undefined;
   const when = days < 0 ? `expired on ${validTo}` : `expires on ${validTo}, in ${plural(days, 'day')}`;
-  return `--tls-cert ${certFile} ${when}: workers refuse it then; put a new one in its place and start again`;
+  return `${tlsCert} ${certFile} ${when}: workers refuse it then; put a new one in its place and start again`;
 }
 
 const refuse = (text: string): Result<never> => fail(text, exitStatus.config);
 
-async function readPem(file: string, flag: string): Promise<Result<string>> {
+async function readPem(file: string, name: string): Promise<Result<string>> {
   try {
     return ok(await fs.readFile(file, 'utf8'));
   } catch (error) {
     if (errorCode(error) === undefined) throw error;
-    return fail(`${flag} ${file} cannot be read: ${errorText(error)}`, exitStatus.config, errorCode(error));
+    return fail(`${name} ${file} cannot be read: ${errorText(error)}`, exitStatus.config, errorCode(error));
   }
 }
 

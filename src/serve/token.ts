@@ -4,6 +4,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, errorText, files, syncDir, writeFileAtomic } from '../util/os/durable.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { flagNames, type OptionNames } from './option-names.js';
 
 /** 32 random bytes as base64url are 43 characters. */
 const randomLength = 32;
@@ -17,13 +18,19 @@ const form = /^[A-Za-z0-9._~+/-]+=*$/;
  * the same one.
  * @returns exit 78 where the file is open to others, or holds no token of 32 characters at least
  */
-export async function readOrMakeToken(file: string): Promise<Result<string>> {
+export async function readOrMakeToken(
+  file: string,
+  { tokenFile }: OptionNames = flagNames,
+): Promise<Result<string>> {
   try {
-    return (await read(file)) ?? (await make(file));
+    return (await read(file, tokenFile)) ?? (await make(file, tokenFile));
   } catch (error) {
-    if (errorCode(error) === undefined) throw error;
-    return refuse(
-      `cannot use the token file ${file}: ${errorText(error)}; make it readable, or choose another --token-file`,
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    return fail(
+      `cannot use the token file ${file}: ${errorText(error)}; make it readable, or choose another ${tokenFile}`,
+      exitStatus.config,
+      code,
     );
   }
 }
@@ -34,7 +41,7 @@ export const sameToken = (given: string, token: string): boolean => timingSafeEq
 const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** @returns undefined: there is no such file */
-async function read(file: string): Promise<Result<string> | undefined> {
+async function read(file: string, tokenFile: string): Promise<Result<string> | undefined> {
   let handle: fs.FileHandle;
   try {
     // a pipe of that name would be waited for
@@ -45,8 +52,8 @@ async function read(file: string): Promise<Result<string> | undefined> {
   }
   try {
     const stat = await handle.stat();
-    if (!stat.isFile()) return refuse(`${file} is no file: choose another --token-file`);
-    const open = whoElse(stat);
+    if (!stat.isFile()) return refuse(`${file} is no file: choose another ${tokenFile}`);
+    const open = whoElse(stat, tokenFile);
     if (open !== undefined) return refuse(`the token file ${file} ${open}`);
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(longest + 1), 0, longest + 1, 0);
     const token = buffer.toString('latin1', 0, bytesRead).trim();
@@ -64,16 +71,16 @@ async function read(file: string): Promise<Result<string> | undefined> {
 }
 
 /** Who could read the token besides us, and the way out. */
-function whoElse({ mode, uid }: Stats): string | undefined {
+function whoElse({ mode, uid }: Stats, tokenFile: string): string | undefined {
   if ((mode & 0o077) !== 0)
     return `can be read by others (mode ${(mode & 0o777).toString(8)}): make it yours alone with chmod 600, and delete it if they may have read it`;
   const us = process.getuid?.();
   return us === undefined || us === 0 || uid === us || uid === 0
     ? undefined
-    : `belongs to another user (uid ${uid}): choose another --token-file`;
+    : `belongs to another user (uid ${uid}): choose another ${tokenFile}`;
 }
 
-async function make(file: string): Promise<Result<string>> {
+async function make(file: string, tokenFile: string): Promise<Result<string>> {
   // a name that is swept with the half-written files of the folder
   const draft = path.join(
     path.dirname(file),
@@ -90,7 +97,8 @@ async function make(file: string): Promise<Result<string>> {
   }
   await syncDir(path.dirname(file));
   return (
-    (await read(file)) ?? refuse(`the token file ${file} was removed as soon as it was made: start again`)
+    (await read(file, tokenFile)) ??
+    refuse(`the token file ${file} was removed as soon as it was made: start again`)
   );
 }
 

@@ -21,6 +21,11 @@ export class Upload implements AsyncIterable<Uint8Array> {
     return this.#state === 'broken';
   }
 
+  /** Its end was not seen yet. */
+  get isComing(): boolean {
+    return this.#body !== null && (this.#state === 'unread' || this.#state === 'begun');
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
     this.#state = 'begun';
     const chunks = this.#body?.[Symbol.asyncIterator]();

@@ -33,6 +33,8 @@ export interface Opened {
   readonly journal: Journal<Step[]>;
   /** A compaction was cut off: `old` is still there. */
   readonly unfinished: boolean;
+  /** Where torn ends are kept. */
+  readonly torn: readonly string[];
 }
 
 /**
@@ -53,9 +55,13 @@ export async function openFiles(names: JournalFiles): Promise<Result<Opened>> {
   for (const { entries, last } of [old.value, present.value])
     // what the snapshot holds is not said again
     for (const steps of entries.slice(Math.max(0, seq - (last - entries.length)))) image.apply(steps);
+  const torn: string[] = [];
   try {
-    if (old.value.torn.length > 0)
-      await writeFileAtomic(await freeName(names.old.replace(/\.jsonl$/, '.torn')), old.value.torn);
+    if (old.value.torn.length > 0) {
+      const kept = await freeName(names.old.replace(/\.jsonl$/, '.torn'));
+      await writeFileAtomic(kept, old.value.torn);
+      torn.push(kept);
+    }
   } catch (error) {
     return refused(`keep the end of ${names.old}`, error);
   }
@@ -64,8 +70,9 @@ export async function openFiles(names: JournalFiles): Promise<Result<Opened>> {
     after: Math.max(seq, old.value.last),
   });
   if (!opened.ok) return opened;
+  if (opened.value.torn !== undefined) torn.push(opened.value.torn);
   const unfinished = old.value.size > 0 || old.value.torn.length > 0;
-  return ok({ image, journal: opened.value.journal, unfinished });
+  return ok({ image, journal: opened.value.journal, unfinished, torn });
 }
 
 /** Whether entries are missing between the snapshot, the old journal and the present one. */

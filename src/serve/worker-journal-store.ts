@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Journal } from '../runs/journal.js';
-import { errorText, files, syncDir } from '../util/os/durable.js';
+import { errorCode, errorText, files, syncDir } from '../util/os/durable.js';
 import { type Problem, ProblemError, type Result } from '../util/result.js';
 import { type Changes, durableStep, type Step, type WorkerImage } from './worker-journal-image.js';
 import { type JournalFiles, type Opened, reading } from './worker-journal-open.js';
@@ -64,7 +65,17 @@ export class WorkerJournalStore {
     clearTimeout(this.#syncTimer);
     await this.#compaction;
     await this.#sync();
-    await this.#journal.close();
+    await this.#closeFile(this.#journal);
+  }
+
+  /** Of what is synced nothing is lost by a close that fails. */
+  async #closeFile(journal: Journal<Step[]>): Promise<void> {
+    try {
+      await journal.close();
+    } catch (error) {
+      if (errorCode(error) === undefined) throw error;
+      this.#onNotice(`the journal of the workers could not be closed in order: ${errorText(error)}`);
+    }
   }
 
   async #syncLater(): Promise<void> {
@@ -92,13 +103,14 @@ export class WorkerJournalStore {
     const { journal, old } = this.#names;
     unwrap(await this.#journal.sync());
     // where the rest fails, appends go on where they went: an old journal without another is read like the only one
-    if (!this.#renamed) await files.rename(journal, old);
+    if (!this.#renamed) await renameJournal(journal, old);
     this.#renamed = true;
     const next = unwrap(await Journal.open<Step[]>(journal, { ...reading, after: this.#journal.last }));
-    await this.#journal.close();
+    const former = this.#journal;
     this.#journal = next.journal;
     this.#renamed = false;
     this.#unfinished = true;
+    await this.#closeFile(former);
   }
 
   #beginFold(): void {
@@ -122,6 +134,15 @@ export class WorkerJournalStore {
     this.#compactFrom = this.#journal.size + this.#compactAt;
     const why = error instanceof ProblemError ? error.message : `cannot ${what}: ${errorText(error)}`;
     this.#onNotice(`${why}; it is tried again later`);
+  }
+}
+
+async function renameJournal(journal: string, old: string): Promise<void> {
+  try {
+    await files.rename(journal, old);
+  } catch (error) {
+    // a network's file system may have done what it says has failed
+    if (existsSync(journal) || !existsSync(old)) throw error;
   }
 }
 

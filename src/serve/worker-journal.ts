@@ -46,6 +46,10 @@ export async function openWorkerJournal(
   if (!opened.ok) return opened;
   // of a life that was killed; after the state could be read, for damage changes nothing
   await sweepTemporaries(dir);
+  for (const kept of opened.value.torn)
+    onNotice(
+      `the journal of the workers ended amid a line, as a crash leaves it; that end is kept in ${kept}, and nothing that was acknowledged as durable is in it`,
+    );
   return ok(
     new WorkerJournal(new WorkerJournalStore(names, opened.value, compactAt, onNotice), now, onNotice),
   );
@@ -61,8 +65,8 @@ export class WorkerJournal implements WorkerLog {
   readonly #backlog = new Backlog();
   readonly #tellSeldom: (kind: string, text: string) => void;
   readonly #underWay = new AsyncLocalStorage<UnderWay>();
-  /** By request: settles when its answer is kept, or there is none. */
-  readonly #answering = new Map<string, Promise<unknown>>();
+  /** By request: settles when its answer is kept, or there is none; and what may hasten that. */
+  readonly #answering = new Map<string, { readonly done: Promise<unknown>; readonly hasten: () => void }>();
   #closed = false;
 
   constructor(store: WorkerJournalStore, now: () => number, onNotice: (message: string) => void) {
@@ -103,14 +107,23 @@ export class WorkerJournal implements WorkerLog {
   /**
    * Answers a request once, however often it is sent: what `work` appends and its answer go to disk in one piece, so that
    * neither is there without the other. Where the disk refuses them both stay in memory: the same request sent again waits
-   * for that write, and does nothing anew. Of two at the same time the second waits for the first.
+   * for that write, and does nothing anew. Of two at the same time the second waits for the first, and has it hastened.
    * @param digest of the request's body; undefined: it was not whole. Called after `work`, or in its place
    * @param work its answer is kept if its status is under 300: after an error the request may be tried again
+   * @param hasten called when the same request comes again: who sent the first may be gone
    * @throws what `work` throws, no answer is kept then; or that the disk refuses it
    */
-  async once(request: KeyedRequest, digest: Digest, work: () => Promise<Answer>): Promise<Once> {
+  async once(
+    request: KeyedRequest,
+    digest: Digest,
+    work: () => Promise<Answer>,
+    hasten: () => void = () => undefined,
+  ): Promise<Once> {
     const id = idOf(request);
-    for (let other = this.#answering.get(id); other; other = this.#answering.get(id)) await other;
+    for (let other = this.#answering.get(id); other; other = this.#answering.get(id)) {
+      other.hasten();
+      await other.done;
+    }
     const written = this.#store.image.answers.get(request, this.#now());
     const kept = written ?? this.#backlog.answers.get(request, this.#now());
     if (kept) {
@@ -120,8 +133,8 @@ export class WorkerJournal implements WorkerLog {
       return { type: 'replayed', answer: { status, headers, body } };
     }
     const first = this.#answer(request, digest, work);
-    const done = (): unknown => this.#answering.delete(id);
-    this.#answering.set(id, first.then(done, done));
+    const forget = (): unknown => this.#answering.delete(id);
+    this.#answering.set(id, { done: first.then(forget, forget), hasten });
     return { type: 'first', answer: await first };
   }
 

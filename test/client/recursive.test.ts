@@ -171,7 +171,7 @@ assert r.recover(mine, {'step': '12', 'attempt': -1}) is True
     assert.match(stderr, /context: step is to be a whole number from 0 on, not '12'; let be/);
   });
 
-  test('a decision that the server refuses is made here, by the default backoff', async (t) => {
+  test('a decision that the server refuses is made here, by what was asked for', async (t) => {
     const refusing = await behind(t, server(), ({ url }) =>
       url === '/v1/recovery/decision'
         ? { status: 400, body: '{"detail":"error.message is too long"}' }
@@ -186,77 +186,19 @@ waited = []
 real = time.sleep
 time.sleep = lambda seconds: waited.append(seconds) if seconds >= 10 else real(seconds)
 def retry(context): raise RuntimeError('again')
-r = RecursiveTrainingRecovery({'retry': retry, 'max_retries': 2})
-print(r.recover(RuntimeError('x'), {}), waited, r.get_recovery_status()['attempts'])
+def recovered(**more):
+    del waited[:]
+    r = RecursiveTrainingRecovery(dict({'retry': retry, 'max_retries': 2}, **more))
+    return r.recover(RuntimeError('x'), {}), waited, r.get_recovery_status()['attempts']
+print(recovered(backoff={'initial': 20, 'max': '30s', 'jitter': 0}))
+print(recovered(strategies={'unknown': {'retry': False, 'rollback': False}}))
+recovered()
+assert 10 <= waited[0] <= 12.5 and 20 <= waited[1] <= 25, waited
 `,
       ),
     );
-    assert.equal(stdout, 'False [10.0, 20.0] 2\n');
+    assert.equal(stdout, '(False, [20.0, 30.0], 2)\n(False, [], 0)\n');
     assert.match(stderr, /the server cannot judge: .*error\.message is too long/);
-  });
-
-  test('what a checkpoint brings back goes further back each time, unless something newer was saved', async (t) => {
-    const { stdout } = await well(
-      python(
-        t,
-        server(),
-        `
-m = RecoveryManager()
-for step in (10, 20, 30): m.save_checkpoint('diverges', {'step': step})
-seen = []
-def retry(context):
-    seen.append(context['state']['step'])
-    if len(seen) == 2: m.save_checkpoint('diverges', {'step': 25})
-    if len(seen) < 4: raise FloatingPointError('loss is NaN at step 31')
-r = RecursiveTrainingRecovery({'manager': m, 'retry': retry, 'backoff': {'initial': 0.001}, 'max_retries': 2})
-try: raise FloatingPointError('loss is NaN at step 31')
-except FloatingPointError as error: print(r.recover(error, {'run_id': 'diverges', 'step': 31}), seen)
-`,
-      ),
-    );
-    // 30 is not tried again though it is the one before 25
-    assert.equal(stdout, 'True [30, 20, 25, 20]\n');
-  });
-
-  test('who gets further between failures has all retries again', async (t) => {
-    const { stdout } = await well(
-      python(
-        t,
-        server(),
-        `
-m = RecoveryManager()
-def trained(gets_further):
-    calls = []
-    def retry(context):
-        calls.append(1)
-        gets_further(context, len(calls))
-        if len(calls) < 4: raise ConnectionResetError('Connection reset by peer')
-    r = RecursiveTrainingRecovery({'manager': m, 'retry': retry, 'backoff': {'initial': '1ms'}, 'max_retries': 1})
-    return r.recover(ConnectionResetError('Connection reset by peer'), {'run_id': 'further', 'step': 1})
-def steps(context, call): context['step'] += 1
-print(trained(lambda context, call: None), trained(steps))
-def saves(context, call): m.save_checkpoint('further', call)
-print(trained(saves), trained(steps))
-`,
-      ),
-    );
-    // once it saves, what is not saved is no progress
-    assert.equal(stdout, 'False True\nTrue False\n');
-  });
-
-  test('without anything to go back to it says so', async (t) => {
-    const { stderr } = await well(
-      python(
-        t,
-        server(),
-        `
-r = RecursiveTrainingRecovery({'retry': lambda context: True, 'backoff': {'initial': 0.001}})
-try: raise FloatingPointError('loss is NaN')
-except FloatingPointError as error: r.recover(error, {'run_id': 'a-typo'})
-`,
-      ),
-    );
-    assert.match(stderr, /there is no checkpoint to go back to \(of a-typo\)/);
   });
 
   test('a server that is away for longer than a request is tried is waited for', async (t) => {
@@ -279,5 +221,79 @@ assert RecursiveTrainingRecovery(settings).recover(failure) is True
     );
     assert.match(stderr, /asked again for up to 7\d\d\d s: .* answered 503/);
     assert.ok(away < 0);
+  });
+
+  test('a worker whose training waits for its retry is not silent', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+m = RecoveryManager(heartbeat_interval=0.1, heartbeat_timeout=600)
+m.start_monitoring()
+m.register_worker('waits')
+real, beats = time.sleep, set()
+def long_sleep(seconds):
+    if seconds < 1000: return real(seconds)
+    until(lambda: beats.add(m.get_worker('waits').last_heartbeat) or len(beats) > 3, 'beats while it waits')
+time.sleep = long_sleep
+r = RecursiveTrainingRecovery({'manager': m, 'retry': lambda context: True, 'backoff': {'initial': '1h', 'max': '1h'}})
+assert r.recover(ConnectionResetError('Connection reset by peer'), {'worker_id': 'waits'}) is True
+assert len(beats) > 3
+m.unregister_worker('waits')
+`,
+      ),
+    );
+  });
+
+  test('what a failed attempt held is free for the next one, what is suspended goes on', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+import weakref
+class Tensor: pass
+held = []
+def step(tensor): raise ValueError('shapes [3] and [4] do not fit')
+def numbers():
+    for number in range(3):
+        try: yield number
+        except ValueError: yield 'passed over'
+data = numbers()
+def train(context):
+    assert [ref() for ref in held] == [None] * len(held), held
+    model = Tensor()
+    held.append(weakref.ref(model))
+    if len(held) > 2: return True
+    next(data)
+    try: step(model)
+    except ValueError as error:
+        data.throw(error)
+        batch = Tensor()
+        held.append(weakref.ref(batch))
+        raise RuntimeError('again') from error
+r = RecursiveTrainingRecovery({'backoff': {'initial': '1ms'}, 'retry': train})
+try: train({})
+except RuntimeError as error: assert r.recover(error, {}) is True
+assert len(held) == 3 and next(data) == 1, held
+`,
+      ),
+    );
+  });
+
+  test('an error that cannot say what it is is an error all the same', async (t) => {
+    await well(
+      python(
+        t,
+        server(),
+        `
+class Sick(Exception):
+    def __str__(self): raise KeyError('detail')
+r = RecursiveTrainingRecovery({'backoff': {'initial': '1ms'}, 'retry': lambda context: True})
+assert r.recover(Sick(), {}) is True, r.get_recovery_status()
+`,
+      ),
+    );
   });
 });

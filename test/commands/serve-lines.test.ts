@@ -3,7 +3,11 @@ import { test } from 'node:test';
 import { WorkerLines } from '../../src/commands/serve-lines.js';
 import type { RecoveryEvent } from '../../src/recovery/types.js';
 
-const failed = (workerId: string, reason = 'it is gone'): RecoveryEvent => ({
+const failed = (
+  workerId: string,
+  reason = 'it is gone',
+  failureCount = 1,
+): Extract<RecoveryEvent, { type: 'failed' }> => ({
   type: 'failed',
   at: 0,
   reason,
@@ -11,7 +15,7 @@ const failed = (workerId: string, reason = 'it is gone'): RecoveryEvent => ({
     workerId,
     status: 'failed',
     lastCheckpoint: null,
-    failureCount: 1,
+    failureCount,
     lastHeartbeat: 0,
     currentBatch: 0,
   },
@@ -43,3 +47,32 @@ for (const [what, ids, text] of sums) {
     assert.deepEqual(lines.flush(), []);
   });
 }
+
+test('that a worker is told to stop for good is told of each, once, and how to let it go on', () => {
+  const lines = new WorkerLines(() => 3);
+  for (let n = 0; n < 6; n++) lines.add(failed('told', 'it is gone', 3));
+  for (const id of ['a', 'b']) {
+    assert.deepEqual(lines.add(failed(id, 'it is gone', 4)), [
+      {
+        tone: 'failure',
+        text: `worker ${id} failed (its 4 failures so far): it is gone; it is told to stop: it failed more than 3 times (DELETE /v1/workers/${id} and register it again to let it go on, or raise --max-failures)`,
+      },
+    ]);
+  }
+  assert.deepEqual(lines.add(failed('a', 'it is gone', 5)), []);
+  assert.deepEqual(lines.flush(), [{ tone: 'failure', text: '2 more workers failed: told, a' }]);
+});
+
+test('a worker that was let go on and goes beyond again is told of again', () => {
+  const lines = new WorkerLines(() => 0);
+  const event = failed('a');
+  for (let n = 0; n < 6; n++) lines.add(failed('told'));
+  assert.match(lines.add(event)[0]?.text ?? '', /told to stop/);
+  lines.add({ type: 'unregistered', at: 0, worker: event.worker });
+  assert.match(lines.add(event)[0]?.text ?? '', /told to stop/);
+});
+
+test('where nobody is told to stop nothing says so', () => {
+  const [line] = new WorkerLines().add(failed('a', 'it is gone', 100));
+  assert.equal(line?.text, 'worker a failed (its 100 failures so far): it is gone');
+});

@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { describe, test, type TestContext } from 'node:test';
-import { eventually } from '../support/eventually.js';
-import { type Puppet, PuppetStage } from '../support/puppet.js';
-import type { Running } from '../support/run-cli.js';
-import { tempDir } from '../support/temp-dir.js';
-import { guard, kindsOf, statusOf, summaryOf } from './kit.js';
+import { describe, test } from 'node:test';
+import { guard, kindsOf, summaryOf } from './kit.js';
+import { beat, call, metrics, onStage, register, stepIs } from './serve-run-kit.js';
 
 describe('run --serve: heartbeats by HTTP count like heartbeat lines', { concurrency: 2 }, () => {
   test('a worker that prints nothing has a step, a total and a loss', async (t) => {
@@ -124,54 +120,3 @@ describe('run --serve: heartbeats by HTTP count like heartbeat lines', { concurr
     assert.equal((await play.run.done).code, 0);
   });
 });
-
-interface Play {
-  readonly stage: PuppetStage;
-  readonly cwd: string;
-  readonly run: Running;
-  readonly worker: Puppet;
-}
-
-async function onStage(
-  t: TestContext,
-  flags: readonly string[] = [],
-  env: Record<string, string> = {},
-): Promise<Play> {
-  const stage = await PuppetStage.create(t);
-  const cwd = tempDir(t);
-  const run = guard(t, stage.command, { cwd, flags: ['--name', 'play', '--serve', ...flags], env });
-  const worker = await stage.next();
-  await run.untilStdout(/"type":"launched"/);
-  return { stage, cwd, run, worker };
-}
-
-/** Calls the server that a worker's environment names. */
-async function call(worker: Puppet, method: string, path: string, body?: unknown): Promise<Response> {
-  const { TRAINGUARD_URL: url, TRAINGUARD_TOKEN_FILE: tokenFile } = worker.hello.env;
-  assert.ok(url !== undefined && tokenFile !== undefined);
-  const headers = { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
-  if (body === undefined) return fetch(`${url}${path}`, { method, headers });
-  const json = { ...headers, 'content-type': 'application/json' };
-  return fetch(`${url}${path}`, { method, headers: json, body: JSON.stringify(body) });
-}
-
-async function register(worker: Puppet, id: string): Promise<Response> {
-  const answer = await call(worker, 'PUT', `/v1/workers/${id}`, {});
-  assert.ok(answer.ok, await answer.clone().text());
-  return answer;
-}
-
-async function beat(worker: Puppet, id: string, state: object): Promise<unknown> {
-  const answer = await call(worker, 'POST', `/v1/workers/${id}/heartbeat`, state);
-  assert.equal(answer.status, 200, await answer.clone().text());
-  return answer.json();
-}
-
-const stepIs = (t: TestContext, { cwd }: Play, step: number): Promise<unknown> =>
-  eventually(async () => (await statusOf(t, cwd, 'play')).step === step, `step ${step} in status`);
-
-const metrics = ({ cwd }: Play): readonly { heartbeat: Record<string, unknown> }[] =>
-  readFileSync(`${cwd}/.trainguard/runs/play/metrics.jsonl`, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { heartbeat: Record<string, unknown> });

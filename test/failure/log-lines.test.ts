@@ -27,3 +27,30 @@ describe('line numbers', () => {
     assert.equal(firstNumber, 1011);
   });
 });
+
+describe('what the Python client says is not what the training says', () => {
+  const away = 'trainguard: http://127.0.0.1:1 cannot be reached ([Errno 111]); the training goes on\n';
+  const reasonOf = (...texts: readonly string[]): string =>
+    classify({
+      exit: { type: 'code', code: 1 },
+      tails: texts.map((text, n) => ({ source: `worker-${n}.log`, text })),
+      host: {},
+    }).reason;
+
+  test('the last line is the one before', () => {
+    const logged = `WARNING:trainguard:${away}`;
+    assert.match(reasonOf(`out of luck\n${away}${logged}`), /; the last line says: out of luck$/);
+  });
+
+  test('or one in the other stream', () => {
+    assert.match(reasonOf(away, 'step 3\n'), /; the last line says: step 3$/);
+  });
+
+  test('or there is none', () => {
+    assert.match(reasonOf(away), /exit status 1 and without a word$/);
+  });
+
+  test('a line in which it is only named is the training’s', () => {
+    assert.match(reasonOf('ValueError: no trainguard: install it\n'), /no trainguard: install it$/);
+  });
+});

@@ -30,6 +30,8 @@ describe('what counts as progress', () => {
     ['not the same phase again', [[2000, { step: 1, phase: 'eval' }], [3000, { phase: 'eval' }]], 2000],
     ['not the announcement of a start', [[2000, { phase: 'startup' }]], undefined],
     ['the end of an announced start', [[2000, { phase: 'startup' }], [3000, { phase: 'train' }]], 3000],
+    ['the end of the steps', [[2000, { step: 1 }], [3000, { phase: 'done' }]], 3000],
+    ['not the end of what never began', [[2000, { phase: 'done' }]], undefined],
     ['another rank while none leads', [[2000, { step: 1, rank: 2 }]], 2000],
     ['not another rank after rank 0', [[2000, { step: 1, rank: 0 }], [3000, { step: 2, rank: 2 }]], 2000],
     ['not another rank after one without rank', [[2000, { step: 1 }], [3000, { step: 2, rank: 2 }]], 2000],

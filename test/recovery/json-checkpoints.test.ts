@@ -17,6 +17,7 @@ import readline from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { JsonCheckpoints } from '../../src/recovery/json-checkpoints.js';
+import { files } from '../../src/util/os/durable.js';
 import { everyFault } from '../support/faults.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -443,4 +444,43 @@ test(`killed ${kills} times while it saves, every save that it announced verifie
   for (const file of announced)
     assert.equal(sha256(readFileSync(file)), path.basename(file).split('.')[2], file);
   t.diagnostic(`${announced.length} saves, ${half} left half written, ${swept} of them swept`);
+});
+
+test('however many save at once, 256 files are open at most, and each is saved', async (t) => {
+  const checkpoints = new JsonCheckpoints({ dir: tempDir(t), keep: 1 });
+  let [now, most] = [0, 0];
+  const { open } = files;
+  t.mock.method(files, 'open', async (...args: Parameters<typeof open>) => {
+    const handle = await open(...args);
+    most = Math.max(most, ++now);
+    const close = handle.close.bind(handle);
+    handle.close = async () => {
+      await close();
+      now--;
+    };
+    return handle;
+  });
+  const workers = Array.from({ length: 600 }, (_, n) => `w${n}`);
+  await Promise.all(workers.map((worker) => checkpoints.save(worker, { worker })));
+  assert.ok(most <= 256, `${most} at once`);
+  assert.equal(now, 0);
+  const loaded = await Promise.all(workers.map((worker) => checkpoints.load(worker)));
+  assert.deepEqual(
+    loaded.map((one) => one?.state),
+    workers.map((worker) => ({ worker })),
+  );
+});
+
+test('where there are no more descriptors it says so', async (t) => {
+  const dir = tempDir(t);
+  const checkpoints = new JsonCheckpoints({ dir, keep: 1 });
+  t.mock.method(files, 'open', () =>
+    Promise.reject(
+      Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE', errno: -24 }),
+    ),
+  );
+  await assert.rejects(checkpoints.save('w', {}), {
+    code: 'EMFILE',
+    message: /too many open files.*; raise the limit of open files \(ulimit -n\)$/,
+  });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { UnknownWorkerError } from '../../src/recovery/arguments.js';
 import { RecoveryManager } from '../../src/recovery/manager.js';
@@ -487,6 +488,17 @@ describe('wrong arguments', () => {
     await assert.rejects(manager.registerWorker('a', {}, { timeout: 5 } as object), /have no "timeout"/);
   });
 
+  test('close waits for the saves that were begun, and refuses others before they write', async (t) => {
+    const { manager, told, dir } = watching(t);
+    const saving = manager.saveCheckpoint('w0', { batch: 7 });
+    const closing = manager.close();
+    await assert.rejects(manager.saveCheckpoint('w1', { batch: 8 }), /this RecoveryManager was closed/);
+    await closing;
+    assert.deepEqual(types(told), ['checkpoint']);
+    assert.ok(existsSync(await saving));
+    assert.ok(!existsSync(path.join(dir, 'w1')));
+  });
+
   test('after close', async (t) => {
     const { manager } = watching(t);
     await manager.registerWorker('a');
@@ -494,6 +506,10 @@ describe('wrong arguments', () => {
     await manager.close();
     await assert.rejects(manager.heartbeat('a'), /this RecoveryManager was closed/);
     await assert.rejects(manager.startMonitoring(), /this RecoveryManager was closed/);
+    await assert.rejects(manager.saveCheckpoint('a', {}), /this RecoveryManager was closed/);
+    await assert.rejects(manager.loadCheckpoint('a'), /this RecoveryManager was closed/);
+    await assert.rejects(manager.getWorker('a'), /this RecoveryManager was closed/);
+    await assert.rejects(manager.getFailedWorkers(), /this RecoveryManager was closed/);
     assert.equal(manager.getWorkers().length, 1);
   });
 });

@@ -57,6 +57,26 @@ xCRUjRJUMQ7Yjc3UWPDdrdpLwoZ+b+jIF8vUTy8aIoy8Hg9VSywSRuW3
 `,
 };
 
+// the same, ended before it began: openssl x509 -req -days -1
+export const expired: TestCertificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBITCByQIUX2kWfrTIabKKEc8mpopHp9a9Z9cwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MB4XDTI2MTEyMjE1MzEyOVoXDTI2MTEyMTE1MzEyOVow
+FDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+Srplp/CGHcSyvmKkxVAPSYKaKGwaZwv42OjTkS8Ny49ONK3CGNfEgiUAUPVcxCYj
+V1qsIMfykQjWx/398nvKFzAKBggqhkjOPQQDAgNHADBEAiB5bQLA//VOLIeB2Tov
+6lGqin6ld9KcaR1fvLyj/JzMeQIgawBJRHw3yOV4y7tf2yl1k9kNtKBdT0tVvbjH
+oSL/PRE=
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgMRA05ed5fVYU2C9Z
+shIUnmlEKsDw+vV/9gc7QuEQmG+hRANCAARKumWn8IYdxLK+YqTFUA9JgpoobBpn
+C/jY6NORLw3Lj040rcIY18SCJQBQ9VzEJiNXWqwgx/KRCNbH/f3ye8oX
+-----END PRIVATE KEY-----
+`,
+};
+
 export function asFiles(dir: string, name: string, { cert, key }: TestCertificate): TestCertificateFiles {
   const [certFile, keyFile] = [path.join(dir, `${name}-cert.pem`), path.join(dir, `${name}-key.pem`)];
   writeFileSync(certFile, cert);

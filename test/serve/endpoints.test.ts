@@ -73,7 +73,9 @@ test('heartbeats of many are answered in their order; what else they hold is let
     ],
   });
   await ask('POST', '/v1/workers/a/heartbeat', { body: { phase: 'eval' } });
+  // who is told to stop was heard all the same
   assert.deepEqual(beats, [
+    ['b', heartbeats[0]],
     ['a', heartbeats[2]],
     ['a', { workerId: 'a', phase: 'eval' }],
   ]);

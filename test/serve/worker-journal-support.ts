@@ -1,5 +1,9 @@
+import type { FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
 import type { WorkerChange } from '../../src/recovery/ports.js';
 import type { WorkerState } from '../../src/recovery/types.js';
+import { files } from '../../src/util/os/durable.js';
 
 export const limits = { heartbeatTimeoutMs: 15_000, maxFailures: 3 };
 
@@ -21,3 +25,23 @@ export const beating = (
   },
   limits,
 });
+
+/** Files of this name that are opened from now on are closed in the end, and say that they could not be. */
+export function failClosing(t: TestContext, name: string, error: Error): void {
+  const open = files.open;
+  t.mock.method(files, 'open', async (...args: Parameters<typeof open>): Promise<FileHandle> => {
+    const handle = await open(...args);
+    if (path.basename(String(args[0])) !== name) return handle;
+    const close = async (): Promise<never> => {
+      await handle.close();
+      throw error;
+    };
+    return new Proxy(handle, {
+      get(target, key) {
+        if (key === 'close') return close;
+        const member: unknown = Reflect.get(target, key, target);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      },
+    });
+  });
+}

@@ -38,5 +38,8 @@ type NamedBeat = Beat & { readonly workerId: string };
 
 const take = ({ manager, onBeat }: Context, beats: readonly NamedBeat[]): Promise<BeatAnswer[]> =>
   manager.takeHeartbeats(beats, (answers) => {
-    for (const [at, beat] of beats.entries()) if (answers[at]?.shouldContinue) onBeat?.(beat.workerId, beat);
+    for (const [at, beat] of beats.entries()) {
+      const { status = null } = answers[at] ?? {};
+      if (status !== null) onBeat?.(beat.workerId, beat);
+    }
   });

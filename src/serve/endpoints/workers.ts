@@ -9,7 +9,12 @@ const path = '/v1/workers/{workerId}';
 const parameters = { workerId };
 
 const unknownWorker = (id: string): Answer =>
-  problem(404, `There is no worker ${id}; register it with PUT /v1/workers/${id}.`);
+  problem(404, `There is no worker ${id}; register it with PUT /v1/workers/${id}.`, {
+    'trainguard-worker': 'none',
+  });
+
+// a worker must be able to tell it from the 404 of a proxy, or of a wrong path
+const unknown = { 404: 'There is no such worker: `Trainguard-Worker` is `none`.' };
 
 export const workers = [
   endpoint({
@@ -67,7 +72,7 @@ export const workers = [
     summary: 'One worker',
     parameters,
     answers: { 200: { description: 'The worker.', schema: Worker } },
-    problems: { 404: 'There is no such worker.' },
+    problems: unknown,
     async handle({ manager }, { path }) {
       const worker = await manager.getWorker(path.workerId);
       return worker ? { status: 200, body: worker } : unknownWorker(path.workerId);
@@ -81,7 +86,7 @@ export const workers = [
     parameters,
     once: true,
     answers: { 204: { description: 'Done.' } },
-    problems: { 404: 'There is no such worker.' },
+    problems: unknown,
     async handle({ manager }, { path }) {
       const was = await manager.unregisterWorker(path.workerId);
       return was ? { status: 204 } : unknownWorker(path.workerId);
@@ -96,7 +101,7 @@ export const workers = [
     body: Failure,
     once: true,
     answers: { 200: { description: 'The worker as it is now.', schema: Worker } },
-    problems: { 404: 'There is no such worker.' },
+    problems: unknown,
     async handle({ manager }, { path, body }) {
       try {
         return { status: 200, body: await manager.markWorkerFailed(path.workerId, body.reason) };
