@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * Recovery for programs that drive their workers, or their training loop, themselves.
  *

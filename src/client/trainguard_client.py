@@ -330,9 +330,9 @@ class RecoveryManager:
         while True:
             page = self._ask("GET", path, None, self._retry_for, {"workers": list})
             if not all(_has(worker, _WORKER) for worker in page["workers"]):
-                raise self._stranger("GET %s answered what it never would" % path)
+                raise self._stranger("GET %s answered as no `trainguard serve` does" % (self._server.url + path))
             found += [_worker_state(worker) for worker in page["workers"]]
-            if page.get("next") is None:
+            if not isinstance(page.get("next"), str):
                 return found
             path = first + "&after=" + urllib.parse.quote(page["next"], safe="")
 
@@ -425,7 +425,7 @@ class RecoveryManager:
                 return None
             name = answer.headers.get("Trainguard-Checkpoint", "")
             if not _FILE_NAME.fullmatch(name):
-                raise self._stranger("GET %s answered with no checkpoint's name" % path)
+                raise self._stranger("GET %s answered with no checkpoint's name" % (self._server.url + path))
             if not _is_whole(name, answer.body):
                 raise ServerUnavailable("the checkpoint of %s was damaged on its way" % worker_id)
             self._met = True
@@ -534,6 +534,7 @@ class RecoveryManager:
     def _say(self, said: List["_Said"]) -> List["_Worker"]:
         """One that is refused is found, and says the least from now on: no other worker suffers for it."""
         body = b'{"heartbeats":[' + b",".join(beat for _, _, beat in said) + b"]}"
+        began = time.monotonic()
         try:
             answers = self._ask("POST", "/v1/heartbeats", body, None, {"answers": list})["answers"]
         except RequestRefused as error:
@@ -556,10 +557,16 @@ class RecoveryManager:
                 again = _Said(worker, said[0].moved, worker.as_json())
             return self._say([again])
         if len(answers) != len(said) or not all(_has(answer, {"shouldContinue": bool}) for answer in answers):
-            raise self._stranger("POST /v1/heartbeats answered for others")
+            raise self._stranger("%s answered heartbeats as no `trainguard serve` does" % self._server.url)
+        # what was on its way for so long may have been missed meanwhile: the next one says so
+        stalled = time.monotonic() - began > self._interval
         with self._lock:
             for (worker, moved, _), answer in zip(said, answers):
-                worker.sent_at, worker.told, worker.unreached_since = time.monotonic(), moved, None
+                worker.sent_at, worker.told = time.monotonic(), moved
+                if not stalled:
+                    worker.unreached_since = None
+                elif worker.unreached_since is None:
+                    worker.unreached_since = began
                 worker.known = answer.get("status") is not None
                 if worker.known or not worker.ours:
                     worker.go_on = bool(answer["shouldContinue"])
@@ -642,8 +649,8 @@ class RecoveryManager:
             said = answer.json()
         except (ValueError, RecursionError):
             said = None
-        if not _has(said, fields) and (answer.body or method != "DELETE"):
-            raise self._stranger("%s %s answered what it never would" % (method, path))
+        if answer.body if method == "DELETE" else not _has(said, fields):
+            raise self._stranger("%s %s answered as no `trainguard serve` does" % (method, self._server.url + path))
         self._met = True
         return said
 

@@ -6,6 +6,7 @@ import type { GlobalOptions } from '../cli.js';
 import type { Line } from '../report/narrate.js';
 import { openFilesBefore } from '../util/os/open-files.js';
 import { exitStatus, fail, ok, type Result } from '../util/result.js';
+import { shellWord } from '../util/text.js';
 import { createOutput } from './output.js';
 import { refuse } from './refuse.js';
 import { tetherFd, type TetherWord, type Underway } from './tether.js';
@@ -54,9 +55,7 @@ export function callArguments(
   const words = [run];
   if (config !== undefined) words.push('--config', config);
   if (stateDir !== undefined) words.push('--state-dir', stateDir);
-  return words
-    .map((word) => (/^[\w./@%+=:,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
-    .join(' ');
+  return words.map(shellWord).join(' ');
 }
 
 /** How long a process whose last descriptor is closed may take to be gone, ms. */

@@ -104,7 +104,7 @@ function failureText({ worker, reason }: Failed, maxFailuresOf: MaxFailuresOf): 
   // 0 is also where none was named
   const where = currentBatch > 0 ? ` at batch ${currentBatch}` : '';
   const stop = isBeyond(worker, maxFailuresOf)
-    ? `; it is told to stop: it failed more than ${plural(maxFailuresOf(workerId), 'time')} (DELETE /v1/workers/${workerId} and register it again to let it go on, or raise --max-failures)`
+    ? `; it is told to stop: it failed more than ${plural(maxFailuresOf(workerId), 'time')} (to let it go on DELETE /v1/workers/${workerId} and register it again, or raise the limit: --max-failures, or maxFailures of its own)`
     : '';
   return `worker ${workerId} failed${where} (its ${plural(failureCount, 'failure')} so far): ${inOneLine(reason)}${stop}`;
 }

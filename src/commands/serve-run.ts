@@ -47,6 +47,8 @@ export async function serveRun(
   const crew = new Crew();
   let { attempt: current } = settings;
   let heard: ((line: string) => void) | undefined;
+  /** Whether a worker beat in this attempt: who only came and went says nothing of its steps. */
+  let spoken = current !== undefined;
   const opened = await openService({
     ...settings,
     names: tableNames,
@@ -61,6 +63,7 @@ export async function serveRun(
     onBeat(workerId, beat) {
       // that it came back is told only when it is written; this very beat is to count
       crew.joined(workerId);
+      spoken = true;
       heard?.(lineOfBeat(beat, crew.rankOf(workerId)));
     },
   });
@@ -72,14 +75,17 @@ export async function serveRun(
     if (status === 'failed') crew.failed(workerId);
   }
   const lines = new WorkerLines();
-  const timer = setInterval(() => tell(lines.flush()), stretchMs);
+  // a worker that failed may go on here: whether the training failed the supervisor says
+  const warn = (told: readonly Line[]): void =>
+    tell(told.map((line) => (line.tone === 'failure' ? { ...line, tone: 'warning' } : line)));
+  const timer = setInterval(() => warn(lines.flush()), stretchMs);
   /** By us, who are done with them: it says nothing of the training. */
   const forgotten = new Set<string>();
   manager.on('event', (event) => {
     note(crew, event);
     const hasLeft = event.type === 'unregistered' && !forgotten.delete(event.worker.workerId);
-    if (hasLeft && crew.isEmpty) heard?.(lineOfBeat({ phase: 'done' }));
-    tell(lines.add(event));
+    if (hasLeft && spoken && crew.isEmpty) heard?.(lineOfBeat({ phase: 'done' }));
+    warn(lines.add(event));
   });
   const watching = await watch(manager);
   if (!watching.ok) {
@@ -114,13 +120,14 @@ export async function serveRun(
     } catch (error) {
       notice(`what workers reported to could not be closed in order: ${String(error)}`);
     }
-    tell(lines.flush());
+    warn(lines.flush());
   }
 
   return ok({
     url,
     begin(attempt) {
       current = attempt;
+      spoken = false;
       void forget();
       void watchAgain();
       return attemptEnv(url, attempt, tokenFile, caFile);

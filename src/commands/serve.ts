@@ -8,7 +8,7 @@ import { acquireLock, type Lock, probeLock } from '../util/os/lock.js';
 import { describeOwner } from '../util/os/lock-owner.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 import { exitStatus, fail, type Result } from '../util/result.js';
-import { plural } from '../util/text.js';
+import { plural, shellWord } from '../util/text.js';
 import { createOutput, type Output } from './output.js';
 import { refuse } from './refuse.js';
 import { stateDirOf } from './seeker.js';
@@ -126,7 +126,7 @@ function serviceOptions(options: ServeOptions): Omit<Parameters<typeof openServi
   };
 }
 
-function greeting({ url, tokenFile, manager }: Service, dir: string): readonly Line[] {
+function greeting({ url, tokenFile, caFile, manager }: Service, dir: string): readonly Line[] {
   const workers = manager.getWorkers();
   const failed = workers.filter(({ status }) => status === 'failed').length;
   const beyond = workers.filter((one) => one.failureCount > manager.maxFailuresOf(one.workerId)).length;
@@ -135,11 +135,16 @@ function greeting({ url, tokenFile, manager }: Service, dir: string): readonly L
     workers.length === 0
       ? 'no workers yet'
       : `${plural(workers.length, 'worker')} known, ${failed} failed${stopped}`;
+  const words = [
+    `TRAINGUARD_URL=${shellWord(url)}`,
+    `TRAINGUARD_TOKEN_FILE=${shellWord(tokenFile)}`,
+    ...(caFile === undefined ? [] : [`TRAINGUARD_CA=${shellWord(caFile)}`]),
+  ];
   const off = 'monitoring was stopped and stays so until PUT /v1/monitoring {"monitoring": true}';
   return [
     { tone: 'start', text: `serving at ${url} (${known})` },
     { tone: 'detail', text: `token: ${tokenFile}` },
-    { tone: 'detail', text: `workers find it by TRAINGUARD_URL=${url} TRAINGUARD_TOKEN_FILE=${tokenFile}` },
+    { tone: 'detail', text: `workers find it by ${words.join(' ')}` },
     { tone: 'detail', text: `all is kept in ${dir}; Ctrl-C stops it` },
     ...(manager.monitoring ? [] : [{ tone: 'warning', text: off } as const]),
   ];

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import { errorCode, errorText } from '../util/os/durable.js';
+import { wayOutOf } from './json-checkpoints-write.js';
 
 const readBytes = 256 * 1024;
 
@@ -41,6 +42,19 @@ export async function verify(file: string, sha256: string): Promise<Seen> {
     if (errorCode(error) === 'ENOENT') return { type: 'gone' };
     if (errorCode(error) === 'EIO') return { type: 'damaged', why: errorText(error) };
     throw error;
+  }
+}
+
+/** What lies in a worker's folder; nothing where there is none. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await fs.readdir(folder);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOENT') return [];
+    const wayOut = wayOutOf(code, 'make it a folder that can be read, or choose another for checkpoints');
+    const text = `cannot read the checkpoints in ${folder}: ${errorText(error)}; ${wayOut}`;
+    throw Object.assign(new Error(text), { code });
   }
 }
 

@@ -1,12 +1,12 @@
 import { constants } from 'node:buffer';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { errorCode, errorText, files, syncDir } from '../util/os/durable.js';
+import { files, syncDir } from '../util/os/durable.js';
 import { makeDirs } from '../util/os/make-dirs.js';
 import { ok, type Result } from '../util/result.js';
 import { DamagedCheckpointsError, KnownCheckpoints } from './json-checkpoints-known.js';
 import { type CheckpointName, folderOf, newestFirst, nextName } from './json-checkpoints-names.js';
-import { verify, type Verified } from './json-checkpoints-read.js';
+import { namesIn, verify, type Verified } from './json-checkpoints-read.js';
 import {
   BodyError,
   diskProblem,
@@ -14,7 +14,6 @@ import {
   type SaveProblem,
   type StreamLimits,
   sweep,
-  wayOutOf,
   writeBody,
   type Written,
 } from './json-checkpoints-write.js';
@@ -108,7 +107,8 @@ export class JsonCheckpoints {
       if (!opened) return null;
       const blocks: Uint8Array[] = [];
       for await (const block of opened.bytes) blocks.push(block);
-      return { state: JSON.parse(Buffer.concat(blocks).toString()), checkpoint: opened.checkpoint };
+      const state: unknown = JSON.parse(Buffer.concat(blocks).toString());
+      return { state, checkpoint: opened.checkpoint };
     });
   }
 
@@ -216,18 +216,6 @@ export class JsonCheckpoints {
     const turn = known.turn.then(work);
     known.turn = turn.catch(() => undefined);
     return turn;
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await fs.readdir(folder);
-  } catch (error) {
-    const code = errorCode(error);
-    if (code === 'ENOENT') return [];
-    const wayOut = wayOutOf(code, 'make it a folder that can be read, or choose another for checkpoints');
-    const text = `cannot read the checkpoints in ${folder}: ${errorText(error)}; ${wayOut}`;
-    throw Object.assign(new Error(text), { code });
   }
 }
 

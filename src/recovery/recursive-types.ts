@@ -39,8 +39,8 @@ export type ResourceCheck = (
 /** The configuration of a {@link RecursiveTrainingRecovery}: keys of the configuration file, and functions. */
 export interface RecursiveTrainingRecoveryConfig {
   /**
-   * Retries without getting further: a newer good checkpoint begins the count anew; where no folder is known, a higher
-   * `step`. 3 unless given.
+   * Retries without getting further: a further good checkpoint begins the count anew; where no folder is known, or only
+   * its time says that a checkpoint is newer, a higher `step`. 3 unless given.
    */
   readonly maxRetries?: number;
   /** Go back to the newest checkpoint that can be trusted before a retry; true unless given. */
@@ -68,7 +68,10 @@ export interface RecursiveTrainingRecoveryConfig {
    * must be free. false: nothing is looked at; a function: it is asked besides.
    */
   readonly checkResources?: boolean | ResourceCheck;
-  /** Ends a recovery: `recover` then answers false at once, and nothing is moved any more. The training is the caller's to stop. */
+  /**
+   * Ends a recovery: `recover` then answers false at once, and nothing is moved any more. The training is the caller's to
+   * stop.
+   */
   readonly signal?: AbortSignal;
   /** Told of each step. What it throws, or rejects with, becomes a warning of the process. */
   readonly onEvent?: (event: RecursiveRecoveryEvent) => unknown;

@@ -139,9 +139,10 @@ export class WorkerTable {
   }
 
   /** What failed was maybe not the worker, but its line to us. */
-  #excused(id: string, { unreachedSeconds = 0 }: Beat, now: Now): Entry | undefined {
+  #excused(id: string, { unreachedSeconds }: Beat, { mono }: Now): Entry | undefined {
     const known = this.#entries.get(id);
-    if (!known || !this.#silences.takeBack(id, unreachedSeconds, now.mono)) return known;
+    if (!known || unreachedSeconds === undefined) return known;
+    if (!this.#silences.takeBack(id, unreachedSeconds, mono)) return known;
     return { ...known, worker: { ...known.worker, failureCount: known.worker.failureCount - 1 } };
   }
 

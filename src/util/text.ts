@@ -24,6 +24,10 @@ export const printable = (name: string): string =>
     return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`;
   });
 
+/** A word as a POSIX shell reads it: in quotes if it needs them. */
+export const shellWord = (word: string): string =>
+  /^[\w./@%+=:,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
 /** `1 attempt`, `2 attempts`. */
 export const plural = (n: number, one: string, many = `${one}s`): string =>
   `${formatCount(n)} ${n === 1 ? one : many}`;

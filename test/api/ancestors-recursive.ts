@@ -191,12 +191,12 @@ export const recursiveRows: Readonly<Record<string, Check>> = {
 
   'context.epoch': async () => {
     assert.equal((await handed({ epoch: 2.5 })).epoch, 2.5);
-    await names('epoch', { epoch: -1 });
+    await tells('epoch', { epoch: -1 });
   },
 
   'context.modelId': async () => {
     assert.equal((await handed({ modelId: 'resnet-18' })).modelId, 'resnet-18');
-    await names('modelId', { modelId: 18 });
+    await tells('modelId', { modelId: 18 });
   },
 
   'context.lastCheckpointPath': async (t) => {
@@ -256,6 +256,20 @@ async function handed(context: RecoveryContext): Promise<RecoveryContext> {
   await new RecursiveTrainingRecovery({ retry, backoff: soon }).recover(new Error('x'), context);
   assert.equal(got[0], context);
   return context;
+}
+
+/** What only the caller reads is no reason not to recover. */
+async function tells(field: string, context: Readonly<Record<string, unknown>>): Promise<void> {
+  const told: string[] = [];
+  const recovery = new RecursiveTrainingRecovery({
+    ...{ retry: () => undefined, backoff: soon },
+    onEvent: (event) => (event.type === 'notice' ? told.push(event.text) : undefined),
+  });
+  assert.equal(await recovery.recover(new Error('x'), { ...context }), true);
+  assert.ok(
+    told.some((text) => text.startsWith(`context.${field} is `)),
+    told.join(),
+  );
 }
 
 async function names(field: string, context: Readonly<Record<string, unknown>>): Promise<void> {

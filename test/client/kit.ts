@@ -71,14 +71,18 @@ export interface Meddled {
   readonly body?: string;
 }
 
-/** The same server behind a proxy that answers by itself where `answer` says so. */
+/** The same server behind a proxy that answers by itself, or cuts the line, where `answer` says so. */
 export async function behind(
   t: TestEnd,
   server: Serving,
-  answer: (asked: IncomingMessage) => Meddled | undefined,
+  answer: (asked: IncomingMessage) => Meddled | 'cut' | undefined,
 ): Promise<Serving> {
   const proxy = createServer((asked, answered) => {
     const own = answer(asked);
+    if (own === 'cut') {
+      asked.socket.destroy();
+      return;
+    }
     if (own) {
       asked.resume().on('end', () => answered.writeHead(own.status, own.headers).end(own.body));
       return;

@@ -71,7 +71,7 @@ def trained(gets_further, name='further', step=1):
         if len(calls) < 4: raise ConnectionResetError('Connection reset by peer')
     r = RecursiveTrainingRecovery({'manager': m, 'retry': retry, 'backoff': {'initial': '1ms'}, 'max_retries': 1})
     recovered = r.recover(ConnectionResetError('Connection reset by peer'), {'run_id': name, 'step': step})
-    return recovered, len(calls), r.get_recovery_status()['reasons'][-2:]
+    return recovered, len(calls), r.get_recovery_status()['reasons'][-2]
 def steps(context, call): context['step'] += 1
 def saves(context, call): m.save_checkpoint('further', call)
 def both(context, call): saves(context, call); steps(context, call)
@@ -85,8 +85,7 @@ print(trained(saves, step=None))
     assert.equal(
       stdout,
       '(False, 1) (True, 4)\n(True, 4) (False, 1) (False, 1)\n' +
-        "(False, 1, ['whether it got further cannot be told: the context has no step', " +
-        "'a network connection failed: Connection reset by peer; gave up: retries used up: 1 of 1'])\n",
+        "(False, 1, 'whether it got further cannot be told: the context has no step')\n",
     );
   });
 

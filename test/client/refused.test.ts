@@ -110,15 +110,16 @@ except RecoveryError as error: print(type(error).__name__, error)
   test('of an attempt that is over everything stops, and nothing registers again', async (t) => {
     let over = false;
     const asked: string[] = [];
-    const attempt = await behind(t, server(), ({ method, url }) => {
+    const attempt = await behind(t, server(), (request) => {
+      request.url = request.url!.replace('/attempts/0/', '/');
       if (!over) return undefined;
-      asked.push(`${method} ${url}`);
+      asked.push(`${request.method} ${request.url}`);
       return { status: 410, body: '{"detail":"attempt 0 is over"}' };
     });
     const cwd = tempDir(t);
     const worker = python(
       t,
-      attempt,
+      { ...attempt, url: `${attempt.url}/attempts/0` },
       `
 m = RecoveryManager(0.05, heartbeat_timeout=60, retry_for=0)
 m.start_monitoring()

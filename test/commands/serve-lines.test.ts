@@ -55,7 +55,7 @@ test('that a worker is told to stop for good is told of each, once, and how to l
     assert.deepEqual(lines.add(failed(id, 'it is gone', 4)), [
       {
         tone: 'failure',
-        text: `worker ${id} failed (its 4 failures so far): it is gone; it is told to stop: it failed more than 3 times (DELETE /v1/workers/${id} and register it again to let it go on, or raise --max-failures)`,
+        text: `worker ${id} failed (its 4 failures so far): it is gone; it is told to stop: it failed more than 3 times (to let it go on DELETE /v1/workers/${id} and register it again, or raise the limit: --max-failures, or maxFailures of its own)`,
       },
     ]);
   }

@@ -108,6 +108,17 @@ describe(
       assert.equal((await play.run.done).code, 0);
     });
 
+    test('a worker that came and left without a beat says nothing of the training', async (t) => {
+      const play = await onStage(t);
+      const { worker } = play;
+      await register(worker, 'helper');
+      assert.equal((await call(worker, 'DELETE', '/v1/workers/helper')).status, 204);
+      await worker.stdout('iter 240: loss 1.7101, time 17.58ms, mfu 21.17%\n');
+      await stepIs(t, play, 240);
+      await worker.exit(0);
+      assert.equal((await play.run.done).code, 0);
+    });
+
     test('when the last worker has done its part, no timeout between its steps is held against the training', async (t) => {
       const play = await onStage(t, ['--heartbeat-timeout', '20']);
       const { worker } = play;

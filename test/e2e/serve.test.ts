@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
@@ -135,7 +136,7 @@ test('a worker that failed too often is told to stop, and a person how it may go
   await call('PUT', '/v1/workers/w0', {});
   for (let n = 0; n < 2; n++) await call('POST', '/v1/workers/w0/failures', { reason: 'out of memory' });
   await running.untilStderr(
-    /worker w0 failed \(its 2 failures so far\): out of memory; it is told to stop: it failed more than 1 time \(DELETE \/v1\/workers\/w0 and register it again/,
+    /worker w0 failed \(its 2 failures so far\): out of memory; it is told to stop: it failed more than 1 time \(to let it go on DELETE \/v1\/workers\/w0 and register it again/,
   );
   assert.equal((await call('POST', '/v1/workers/w0/heartbeat', {})).body['shouldContinue'], false);
   await call('DELETE', '/v1/workers/w0');
@@ -225,9 +226,15 @@ describe('who is let in', () => {
 
   test('by HTTPS, from every address', async (t) => {
     const cwd = tempDir(t);
-    const { certFile, keyFile } = asFiles(cwd, 'one', one);
+    const odd = path.join(cwd, "o d'd ä$x");
+    mkdirSync(odd);
+    const { certFile, keyFile } = asFiles(odd, 'one', one);
     const serving = await serve(t, cwd, '--host', '0.0.0.0', '--tls-cert', certFile, '--tls-key', keyFile);
     assert.match(serving.url, /^https:/);
+    const [, words = ''] = await serving.running.untilStderr(/workers find it by (.*)\n/);
+    const script = `${words}; printf '%s\n' "$TRAINGUARD_URL" "$TRAINGUARD_TOKEN_FILE" "$TRAINGUARD_CA"`;
+    const read = execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8' });
+    assert.equal(read, `${serving.url}\n${serving.tokenFile}\n${certFile}\n`);
     const status = await new Promise((resolve, reject) => {
       const headers = { Authorization: `Bearer ${serving.token}` };
       const request = https.get(

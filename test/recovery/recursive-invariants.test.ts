@@ -75,6 +75,7 @@ describe('where nothing may be moved', () => {
     const { recovery, from } = handsOff({ errors: [network()] });
     const context = { step: 27, lastCheckpointPath: path.join(dir, 'step-30.npz') };
     assert.equal(await recovery.recover(nan(), context), true);
+    assert.match(recovery.getRecoveryStatus().reasons[1] ?? '', /retry 2 of 3$/, 'nor is it any progress');
     assert.equal(await recovery.recover(network(), { lastCheckpointPath: context.lastCheckpointPath }), true);
     assert.deepEqual(from, ['step-20.npz', 'step-20.npz', 'step-20.npz']);
     // saved anew under the same name it is another
@@ -258,6 +259,21 @@ describe('signal ends a recovery at once', () => {
     assert.ok(!events.some(({ type }) => type === 'rolled-back' || type === 'retry'));
     await assert.rejects(recovery.rollbackToSafeState(), { name: 'Aborted' });
   });
+});
+
+test('a recovery that signal ended puts nothing back: its training may still be saving', async (t) => {
+  const stop = new AbortController();
+  let n = 0;
+  const { recovery, left } = scene(t, good, {
+    signal: stop.signal,
+    retry: () => {
+      if (++n === 1) throw nan();
+      stop.abort();
+      return new Promise(() => undefined);
+    },
+  });
+  assert.equal(await recovery.recover(nan(), {}), false);
+  assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
 });
 
 describe('recover called by work that was begun before it', () => {

@@ -177,7 +177,10 @@ describe('recover', () => {
     assert.equal(await recovery.recover(new Error('boom'), { step: Number.NaN }), true);
     assert.match(events[0]?.type === 'notice' ? events[0].text : '', /^context\.step is "NaN"/);
     const error = new Error('boom');
-    await assert.rejects(recovery.recover(error, { epoch: Number.NaN }), { name: 'TypeError', cause: error });
+    await assert.rejects(recovery.recover(error, { attempt: Number.NaN }), {
+      name: 'TypeError',
+      cause: error,
+    });
   });
 });
 

@@ -77,6 +77,18 @@ C/jY6NORLw3Lj040rcIY18SCJQBQ9VzEJiNXWqwgx/KRCNbH/f3ye8oX
 `,
 };
 
+/** One that an authority of no consequence issued, whose own certificate and key are gone. */
+export const issued = `-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUXOv8qrQhR3RZQEbL3f3WLwnp3HEwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyMjE1NDUyMVoYDzIxMjYxMDI5MTU0NTIx
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQXp2DfbFA2AGpYVIpU68P9EdKBqWrMroYc74QmY8I7NRbvHdg6krUBwoE+J8j0
+/5674IMjB4nG+KhjiNBkkDxaMAoGCCqGSM49BAMCA0gAMEUCIGQaBgZi+SwfZSWa
+cJeb/Ay6GofLzFC7NahGHri7UwNhAiEA12Fz4TsCjnWqmm4g+F/2vBTTXtk1fAdU
+E04KeDW0vYQ=
+-----END CERTIFICATE-----
+`;
+
 export function asFiles(dir: string, name: string, { cert, key }: TestCertificate): TestCertificateFiles {
   const [certFile, keyFile] = [path.join(dir, `${name}-cert.pem`), path.join(dir, `${name}-key.pem`)];
   writeFileSync(certFile, cert);

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
-import { loadTls, warnOfExpiry } from '../../src/serve/tls.js';
+import { loadTls, vouchesForItself, warnOfExpiry } from '../../src/serve/tls.js';
 import * as certificates from './certificates.js';
 
 const dir = mkdtempSync(path.join(os.tmpdir(), 'trainguard-test-'));
@@ -74,4 +74,10 @@ test('a certificate that ends soon is told of', () => {
     /^--tls-cert c.pem expires on .*, in 5 days: /,
   );
   assert.match(warnOfExpiry('c.pem', one.cert, end + days(1)) ?? '', /^--tls-cert c.pem expired on /);
+});
+
+test('whether a certificate vouches for itself', () => {
+  assert.equal(vouchesForItself(one.cert), true);
+  assert.equal(vouchesForItself(certificates.issued), false);
+  assert.equal(vouchesForItself(certificates.issued + one.cert), true, 'its issuer stands behind it');
 });

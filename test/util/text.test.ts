@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { formatBytes, formatCount, nearest, plural } from '../../src/util/text.js';
+import { formatBytes, formatCount, nearest, plural, shellWord } from '../../src/util/text.js';
 
 describe('formatCount', () => {
   for (const [n, text] of [
@@ -51,4 +52,24 @@ describe('nearest', () => {
     assert.equal(nearest('xy', ['ab']), undefined);
     assert.equal(nearest('anything', []), undefined);
   });
+});
+
+describe('shellWord', () => {
+  for (const word of [
+    '/a/b.pem',
+    'http://127.0.0.1:8471',
+    "o d'd ä$x/`y`",
+    '[::1]',
+    '~/a',
+    '',
+    '*',
+    'a\\b',
+  ]) {
+    it(`a shell reads ${JSON.stringify(word)}`, () => {
+      const said = execFileSync('/bin/sh', ['-c', `printf %s ${shellWord(word)}`], { encoding: 'utf8' });
+      assert.equal(said, word);
+    });
+  }
+
+  it('quotes nothing without need', () => assert.equal(shellWord('/a/b.pem'), '/a/b.pem'));
 });
