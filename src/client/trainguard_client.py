@@ -558,16 +558,15 @@ class RecoveryManager:
             return self._say([again])
         if len(answers) != len(said) or not all(_has(answer, {"shouldContinue": bool}) for answer in answers):
             raise self._stranger("%s answered heartbeats as no `trainguard serve` does" % self._server.url)
-        # what was on its way for so long may have been missed meanwhile: the next one says so
+        # one that was on its way for so long may have been missed meanwhile: the next one says so
         stalled = time.monotonic() - began > self._interval
         with self._lock:
             for (worker, moved, _), answer in zip(said, answers):
-                worker.sent_at, worker.told = time.monotonic(), moved
-                if not stalled:
-                    worker.unreached_since = None
-                elif worker.unreached_since is None:
-                    worker.unreached_since = began
-                worker.known = answer.get("status") is not None
+                worker.sent_at, worker.known = time.monotonic(), answer.get("status") is not None
+                excused, worker.unreached_since = worker.unreached_since is not None, began if stalled else None
+                if stalled and worker.known and not (excused or answer["shouldContinue"]):
+                    continue  # told to stop, for that silence maybe: the next answer counts
+                worker.told = moved
                 if worker.known or not worker.ours:
                     worker.go_on = bool(answer["shouldContinue"])
         return [worker for worker, _, _ in said]

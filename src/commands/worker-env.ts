@@ -58,13 +58,14 @@ export function withoutOwnWords(user: Readonly<Record<string, string | undefined
 }
 
 /** A copy of the environment without what names a server for workers, that of another training. */
-export function withoutServer(
+export const withoutServer = (
   user: Readonly<Record<string, string | undefined>>,
-): Record<string, string | undefined> {
-  const env = { ...user };
-  for (const name of ['TRAINGUARD_URL', 'TRAINGUARD_TOKEN', 'TRAINGUARD_TOKEN_FILE']) delete env[name];
-  return env;
-}
+): Readonly<Record<string, string | undefined>> => ({
+  ...user,
+  TRAINGUARD_URL: undefined,
+  TRAINGUARD_TOKEN: undefined,
+  TRAINGUARD_TOKEN_FILE: undefined,
+});
 
 /** Inside a worker the environment configures nothing: a nested run is its own. */
 export const isInsideWorker = (env: Readonly<Record<string, string | undefined>>): boolean =>

@@ -131,19 +131,6 @@ test('a hundred workers that fail in the same instant are not a hundred lines', 
   assert.ok(stderr.split('\n').length < 20, stderr);
 });
 
-test('a worker that failed too often is told to stop, and a person how it may go on', async (t) => {
-  const { running, call } = await serve(t, tempDir(t), '--max-failures', '1');
-  await call('PUT', '/v1/workers/w0', {});
-  for (let n = 0; n < 2; n++) await call('POST', '/v1/workers/w0/failures', { reason: 'out of memory' });
-  await running.untilStderr(
-    /worker w0 failed \(its 2 failures so far\): out of memory; it is told to stop: it failed more than 1 time \(to let it go on DELETE \/v1\/workers\/w0 and register it again/,
-  );
-  assert.equal((await call('POST', '/v1/workers/w0/heartbeat', {})).body['shouldContinue'], false);
-  await call('DELETE', '/v1/workers/w0');
-  await call('PUT', '/v1/workers/w0', {});
-  assert.equal((await call('POST', '/v1/workers/w0/heartbeat', {})).body['shouldContinue'], true);
-});
-
 describe('abuse', () => {
   test('wrong tokens, hosts, origins and paths are refused, and nothing comes of them', async (t) => {
     const cwd = tempDir(t);
