@@ -80,6 +80,7 @@ _IN_CHECKPOINTS = ("numeric", "convergence", "checkpoint")  # failures that a ch
 _REFUSALS = (400, 401, 403, 404, 409, 410, 413, 415, 422, 431)  # with which the server itself says no
 _WORKER = {"workerId": str, "status": str, "failureCount": int, "lastHeartbeat": (int, float), "currentBatch": int}
 _MAY_BE_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_DECISION = {"kind": str, "reason": str, "why": str, "retry": bool, "rollback": bool, "delayMs": (int, float)}
 _KINDS = (
     "checkpoint code command config convergence exception gpu gpu-memory hang host-memory "
     "killed network not-resumed numeric preempted stopped storage unknown"
@@ -1368,7 +1369,7 @@ class RecursiveTrainingRecovery:
             request["step"] = step
         try:
             decision: Dict[str, Any] = self._manager._ask(
-                "POST", "/v1/recovery/decision", request, self._manager._retry_for
+                "POST", "/v1/recovery/decision", request, self._manager._retry_for, _DECISION
             )
             return decision
         except RequestRefused as refused:
@@ -1638,12 +1639,13 @@ def _comes_back(state: Any) -> bool:
         below: List[Any] = []
         for value in level:
             if isinstance(value, dict):
-                if len(set(map(_key, value))) < len(value):
+                if set(map(type, value)) != {str} and len(set(map(_key, value))) < len(value):
                     return False
                 value = value.values()
             elif not isinstance(value, (list, tuple)):
                 continue
-            below += [part for part in value if isinstance(part, (dict, list, tuple))]
+            if any(issubclass(kind, (dict, list, tuple)) for kind in set(map(type, value))):
+                below += [part for part in value if isinstance(part, (dict, list, tuple))]
         if not below:
             return True
         level = below

@@ -7,7 +7,7 @@ import type { RecoveryDecision, RecoveryFailure } from './decision.js';
 import { reportOf } from './error-report.js';
 import type { RecoveryRecord } from './recovery-record.js';
 import type { RecursiveRecoveryEvent } from './recursive-types.js';
-import type { SafeFolder, Wish } from './safe-folder.js';
+import { type SafeFolder, unknownFolder, type Wish } from './safe-folder.js';
 import type { RecursiveSettings } from './settings.js';
 import { isOfTheState, isPoisonous, type RecoveryStrategy } from './strategies.js';
 
@@ -163,11 +163,18 @@ async function rollBack(
     ...wishFor(kind, context),
     ...(doubts > 0 && { doubt: { why: doubtWords(kind), last: doubts >= mostDoubts } }),
   });
-  if (!state) return;
+  if (!state) {
+    const text = `nothing is rolled back: ${unknownFolder}. trainguard knows of no checkpoint, so retry is told of none: it must know by itself where to go on, or it trains from the beginning`;
+    // there is something to lose
+    if ((stepOf(context) ?? 0) > 0) record.note(text);
+    tell({ type: 'notice', text });
+    return;
+  }
   const { path, moved, reason } = state;
   if (state.stuck) throw new Stuck(reason);
   if (path === null) {
-    const text = `there is no checkpoint in ${state.dirs.join(', ')} to go back to: from the beginning`;
+    const none = state.none ?? `there is no checkpoint in ${state.dirs.join(', ')} to go back to`;
+    const text = `${none}: from the beginning`;
     record.note(text);
     tell({ type: 'notice', text });
   }

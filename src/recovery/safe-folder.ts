@@ -11,8 +11,9 @@ import { GoneBackPast } from './gone-back.js';
 import { lackingResources } from './resources.js';
 import { foldersFor, newestGood } from './safe-look.js';
 import type { Visit } from './safe-open.js';
-import { type Doubted, goToSafeState, type SafeState, wayOut } from './safe-state.js';
+import { type Doubted, goToSafeState, type SafeState } from './safe-state.js';
 import { putBack } from './safe-undo.js';
+import { wayOut } from './safe-words.js';
 import type { RecursiveSettings } from './settings.js';
 
 /** What a training goes back for. */
@@ -66,7 +67,6 @@ export class SafeFolder {
   /** As {@link goBack}; undefined: no folder is known. */
   async goBackIfKnown(context: RecoveryContext, wish: Wish): Promise<WentTo | undefined> {
     if (this.isKnown(context)) return this.#inTurn(() => this.#goBack(context, wish, true));
-    this.#notice(`nothing is rolled back: ${unknownFolder}`);
     return undefined;
   }
 
@@ -96,8 +96,9 @@ export class SafeFolder {
     const handsOff = folders.dirs.length === 0;
     // who gives a context of its own to each recovery names none
     const hadOne = typeof context.lastCheckpointPath === 'string' || this.#hadGood;
+    const hadSteps = (stepOf(context) ?? 0) > 0;
     // an empty folder may wait for its first save; one that is missing after steps were made may be misspelt
-    const expected = hadOne || handsOff || (stepOf(context) ?? 0) > 0;
+    const expected = hadOne || handsOff || hadSteps;
     const away = await missingOf(dirs);
     if (away !== undefined) {
       const stuck = expected && !folders.allowScratch;
@@ -107,7 +108,7 @@ export class SafeFolder {
     const done = await goToSafeState(
       { ...folders, dirs },
       {
-        ...{ ...this.#visit(context), rollbackEnabled, hadOne, passed: this.#past.places },
+        ...{ ...this.#visit(context), rollbackEnabled, hadOne, hadSteps, passed: this.#past.places },
         ...(bad && { bad }),
         ...(doubted && { doubted }),
         ...(signal && { signal }),
@@ -185,7 +186,7 @@ export class SafeFolder {
     { bad, poisonous }: Wish,
     first: boolean,
   ): Promise<boolean | 'newer' | undefined> {
-    const { folders, signal } = this.#settings;
+    const { folders, rollbackEnabled, signal } = this.#settings;
     const dirs = this.#dirsFor(context);
     if (dirs.length === 0) return undefined;
     // what was saved since may hold the bad numbers that it was resumed with
@@ -193,8 +194,11 @@ export class SafeFolder {
     const past = this.#furthest;
     const wanted = { past, passed: this.#past.places, bad, proven: !first, ...(signal && { signal }) };
     const newest = await newestGood(folders, dirs, wanted);
+    this.#furthest = newest ?? past;
+    // no rollback moves it away, and at the next failure it is no news
+    if (bad && !rollbackEnabled)
+      this.#furthest = (await newestGood(folders, dirs, { ...wanted, past: this.#furthest, bad: undefined })) ?? this.#furthest; // prettier-ignore
     if (newest === undefined) return false;
-    this.#furthest = newest;
     this.#hadGood ||= isUsable(newest.standing);
     if (first) return false;
     return past && isNewerOnly(newest, past) ? 'newer' : true;
@@ -234,5 +238,5 @@ async function missingOf(dirs: readonly string[]): Promise<string | undefined> {
   return dirs.join(', ');
 }
 
-const unknownFolder =
+export const unknownFolder =
   'no checkpoint folder is known; name it in checkpoints.dir, or give lastCheckpointPath in the context';

@@ -6,12 +6,12 @@ import type { CheckpointFact, CheckpointStore, Inspection } from '../supervisor/
 import { ok, type Result } from '../util/result.js';
 import { Aborted, unlessAborted } from './abort.js';
 import { type GoneBack, isAmong, type Place } from './gone-back.js';
-import { parseName } from './json-checkpoints-names.js';
 import { type FolderSettings, verifyBudgetMs } from './safe-look.js';
 import { inFolders, type Visit } from './safe-open.js';
+import { hadGoodOne, type Known, noneToTrust, wayOut } from './safe-words.js';
 
 /** What a rollback is wanted for. */
-export interface SafeStateQuestion extends Visit {
+export interface SafeStateQuestion extends Visit, Known {
   readonly rollbackEnabled: boolean;
   /** From where on what was saved is not trusted. */
   readonly bad?: Bad;
@@ -19,8 +19,6 @@ export interface SafeStateQuestion extends Visit {
   readonly doubted?: Doubted;
   /** What was gone back past before, and could not be moved. */
   readonly passed: readonly Place[];
-  /** There was a checkpoint. */
-  readonly hadOne: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -44,8 +42,10 @@ export interface SafeState {
   readonly past?: GoneBack;
   /** Why, in words; empty: there was nothing to do. */
   readonly reason: string;
-  /** There were good checkpoints, and none of them may be resumed from: nothing was moved. */
+  /** There may have been good checkpoints, and none may be resumed from: nothing was moved. */
   readonly stuck: boolean;
+  /** Why there is none to resume from, in words. */
+  readonly none?: string;
 }
 
 /**
@@ -66,7 +66,7 @@ async function choose(
   settings: FolderSettings,
   question: SafeStateQuestion,
 ): Promise<Result<SafeState>> {
-  const { bad, rollbackEnabled, handsOff, hadOne, doubted, signal } = question;
+  const { bad, rollbackEnabled, handsOff, doubted, signal } = question;
   const look = { live: false, budgetMs: verifyBudgetMs, ...(signal && { signal }) };
   const found = await unlessAborted(signal, store.inspect(look));
   if (!found.ok) return found;
@@ -74,15 +74,13 @@ async function choose(
   const seen = handsOff ? await toResumeFrom(store, question, found.value) : ok(found.value.checkpoints);
   if (!seen.ok) return seen;
   const checkpoints = seen.value;
-  // an emptied folder, or one whose file system is away, is a loss; where all is torn there never was a good one
-  const had = hadOne || foreign.some(isOfManager);
-  const lost = had && checkpoints.length === 0;
+  const had = hadGoodOne(question, checkpoints, foreign);
   const everGood = found.value.checkpoints.some(
     ({ standing, spare }) => isUsable(standing) && !(handsOff && spare),
   );
   const asked: RollbackQuestion = {
     ...{ checkpoints, guessed: false, rollbackEnabled, allowScratch: settings.allowScratch },
-    ...{ everVerified: lost || everGood, mayBeginAnew: !had },
+    ...{ everVerified: had || everGood, mayBeginAnew: !had },
     ...(bad && { bad }),
     ...(disorder !== undefined && { disorder }),
   };
@@ -104,7 +102,7 @@ async function choose(
     else if (deeper.value.type !== 'stuck' || doubted.last) choice = deeper.value;
   }
   if (signal?.aborted) throw new Aborted(signal);
-  const none = checkpoints.length === 0 ? noneIn(settings.dirs, foreign) : undefined;
+  const none = noneToTrust(settings.dirs, checkpoints, foreign);
   return goTo(store, choice, { checkpoints, isDeeper, none, ...question });
 }
 
@@ -163,7 +161,7 @@ interface Going extends SafeStateQuestion {
   readonly checkpoints: readonly CheckpointFact[];
   /** It goes further back than damage calls for. */
   readonly isDeeper: boolean;
-  /** There is no checkpoint, in words. */
+  /** There is none, or none that is whole, in words. */
   readonly none: string | undefined;
 }
 
@@ -173,11 +171,15 @@ async function goTo(
   { checkpoints, isDeeper, none, handsOff, passed: before }: Going,
 ): Promise<Result<SafeState>> {
   if (choice.type === 'stuck') {
-    const reason = none ?? choice.reason.replace('pass --allow-scratch', 'set allowScratch');
+    const reason =
+      none === undefined ? choice.reason.replace('pass --allow-scratch', 'set allowScratch') : `${none}; ${wayOut}`; // prettier-ignore
     return ok({ path: null, moved: [], reason, stuck: true });
   }
   const target = targetOf(choice);
-  const state = { path: target?.path ?? null, ...(target && { target }), moved: [], stuck: false };
+  const state = {
+    ...{ path: target?.path ?? null, moved: [], stuck: false },
+    ...(target ? { target } : none !== undefined && { none }),
+  };
   if (choice.type === 'keep') return ok({ ...state, reason: '' });
   const { moves, reason } = choice;
   const passed = checkpoints.filter((one) => moves.includes(one.id) && !isAmong(one, before)).map(placeOf);
@@ -191,18 +193,3 @@ async function goTo(
 }
 
 const placeOf = ({ path, modifiedAt }: CheckpointFact): Place => ({ path, modifiedAt });
-
-const isOfManager = (name: string): boolean => parseName(name) !== undefined;
-
-function noneIn(dirs: readonly string[], foreign: Inspection['foreign']): string {
-  const where = dirs.join(', ');
-  const [first] = foreign;
-  if (first === undefined) return `the checkpoint folder ${where} is empty; ${wayOut}`;
-  const saved = foreign.some(isOfManager) ? '; what a RecoveryManager saved is read with its loadCheckpoint' : ''; // prettier-ignore
-  const more = foreign.length === 1 ? '' : ` and ${foreign.length - 1} more`;
-  return `no file in ${where} was recognised as a checkpoint (there is ${first}${more})${saved}; ${wayOut}`;
-}
-
-/** What may be done where no checkpoint is found and there should be one. */
-export const wayOut =
-  'nothing was moved. Name the right folder in checkpoints.dir, put a good checkpoint back, or set allowScratch to train from the beginning';

@@ -91,6 +91,28 @@ for call in (m.start_monitoring, lambda: m.register_worker('w'), lambda: m.load_
     for (const line of lines) assert.match(line, /foo\/v1\/\S+ answered 404: .*\(is the URL right\?\)/);
   });
 
+  test('what it decides is no decision', async (t) => {
+    let asked = 0;
+    const proxy = await behind(t, server(), ({ url }) =>
+      url === '/v1/recovery/decision' && asked++ === 0
+        ? { status: 200, headers: json, body: '{"ok":true}' }
+        : undefined,
+    );
+    await well(
+      python(
+        t,
+        proxy,
+        `
+m = RecoveryManager(retry_for=0)
+assert m.get_worker('nobody') is None
+recovery = RecursiveTrainingRecovery({'retry': lambda context: True, 'backoff': {'initial': 0}, 'manager': m})
+assert recovery.recover(ConnectionResetError('connection reset by peer')), recovery.get_recovery_status()
+`,
+      ),
+    );
+    assert.equal(asked, 2);
+  });
+
   test('a state that is not the one that its name says is none', async (t) => {
     const name = `20261122T123245.048Z-000000.${'0'.repeat(64)}.json`;
     const answers: Record<string, Meddled> = {
