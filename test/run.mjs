@@ -6,10 +6,12 @@ import { readdirSync } from 'node:fs';
 /** What takes longer than all the rest together: real trainings through many lives, every fault at every operation. */
 const slow = [
   'checkpoints/faults', 'checkpoints/include', 'checkpoints/many', 'checkpoints/retention', 'checkpoints/rollback',
-  'checkpoints/rollback-faults', 'checkpoints/spares', 'checkpoints/vault', 'client/edges', 'client/line', 'client/outage', 'client/recursive',
-  'client/refused', 'client/strangers', 'client/worker', 'e2e/adoption', 'e2e/bad-input', 'e2e/causes', 'e2e/checkpoints', 'e2e/clock',
+  'checkpoints/rollback-faults', 'checkpoints/spares', 'checkpoints/vault', 'client/edges', 'client/line',
+  'client/outage', 'client/recursive', 'client/recursive-back', 'client/recursive-between', 'client/refused',
+  'client/strangers', 'client/worker', 'e2e/adoption', 'e2e/bad-input', 'e2e/causes', 'e2e/checkpoints', 'e2e/clock',
   'e2e/commands', 'e2e/continuing', 'e2e/doctor', 'e2e/drill', 'e2e/explain', 'e2e/folders', 'e2e/incidents',
-  'e2e/locks', 'e2e/not-resumed', 'e2e/notify', 'e2e/preflight', 'e2e/scratch-server', 'e2e/serve', 'e2e/serve-kills', 'e2e/spares',
+  'e2e/locks', 'e2e/not-resumed', 'e2e/notify', 'e2e/preflight', 'e2e/scratch-server', 'e2e/serve', 'e2e/serve-kills',
+  'e2e/serve-run-attempts', 'e2e/serve-run-names', 'e2e/serve-takeover', 'e2e/serve-too-often', 'e2e/spares',
   'e2e/state', 'e2e/stop', 'e2e/under-fire', 'fixtures/digits', 'fixtures/digits-faults', 'policy/replay',
   'runs/journal', 'runs/lock',
 ]; // prettier-ignore

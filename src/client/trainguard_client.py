@@ -92,7 +92,7 @@ class RecoveryError(Exception):
 
 
 class ServerUnavailable(RecoveryError, ConnectionError):
-    """The server did not answer, or was too busy to: trying again later may help."""
+    """The server did not answer, was too busy to, or another answered in its place: trying again later may help."""
 
 
 class RequestRefused(RecoveryError):
@@ -187,8 +187,8 @@ class RecoveryManager:
     def start_monitoring(self) -> None:
         """Has the server watch for silent workers, and begins to beat for those registered here, in a thread.
 
-        Raises RequestRefused if the token is wrong, ServerUnavailable if the scheme or the certificate is; a server
-        that is away is told when it is back.
+        Raises RequestRefused if the token is wrong, ServerUnavailable if the scheme, the path or the certificate is; a
+        server that is away is told when it is back.
         """
         self._monitoring = True
         self._monitoring_told = False
@@ -228,7 +228,7 @@ class RecoveryManager:
         """Names a worker of this process; again after it came back. Only `current_batch` of the state counts.
 
         Raises ValueError for an id that is none, RequestRefused if the token is wrong (410: the attempt that this
-        process belongs to is over), ServerUnavailable if the scheme or the certificate is. If the server is away the
+        process belongs to is over), ServerUnavailable if the URL or the certificate is. If the server is away the
         answer is what is known here, and the worker is registered when the server is back.
         """
         worker = self._worker(worker_id)
@@ -349,15 +349,16 @@ class RecoveryManager:
         """Returns the path of the file once the state is safe on a disk: the server's, or else checkpoint_dir's.
 
         A server that is away is tried for `retry_for` seconds, but only at the first save of an outage. Raises
-        ValueError or TypeError for what JSON cannot hold (NaN, Infinity, an array) and says where in the state it is;
-        RequestRefused if it is larger than the server takes; RecoveryError if it could be kept nowhere.
+        ValueError or TypeError for None and what JSON cannot hold (NaN, Infinity, an array) and says where in the state
+        it is; RequestRefused if it is larger than the server takes, or the attempt is over (410); RecoveryError if it
+        could be kept nowhere.
         """
         data = _to_json(state)
         worker = self._worker(worker_id)
         with self._long("checkpoint", worker_id), worker.saving:
             try:
                 if worker.unsent and self._is_away():
-                    raise ServerUnavailable("%s still cannot be reached" % self._server.url)
+                    raise ServerUnavailable("%s is still away" % self._server.url)
                 return self._send_checkpoint(worker, data, 0 if worker.unsent else self._retry_for)
             except (ServerUnavailable, RequestRefused) as error:
                 # for what is wrong with the state, or the attempt; not for a token that was changed, say

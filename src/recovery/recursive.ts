@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { After } from './abort.js';
-import { Stuck } from './blocked.js';
 import { classifyReport } from './classify-report.js';
 import { checkContext, oddFields, type RecoveryContext, stepOf } from './context.js';
 import { reportOf } from './error-report.js';
@@ -128,9 +127,10 @@ export class RecursiveTrainingRecovery {
    * is newer and damaged goes into quarantine, nothing is deleted. After a failure whose numbers went bad
    * (`context.error`), to one from before `context.step`.
    *
-   * @returns the path to resume from, which is put in `context.lastCheckpointPath` too; null: from the beginning
-   * @throws Error where there may have been a good checkpoint and none can be trusted (then nothing is moved), no folder is
-   *   known, it cannot be read or changed, somebody else holds it, or `signal` was aborted
+   * @returns the path to resume from, which is put in `context.lastCheckpointPath` too; null where nothing can be trusted.
+   *   To begin anew is meant only where `context.lastCheckpointPath` is null as well: where there may have been a good one,
+   *   nothing is moved, and it stays the path that it was, or unset
+   * @throws Error where no folder is known, it cannot be read or changed, somebody else holds it, or `signal` was aborted
    *
    * @example
    * ```ts
@@ -145,8 +145,6 @@ export class RecursiveTrainingRecovery {
     const failure = context.error === undefined ? undefined : classifyReport(reportOf(context.error));
     const bad = failure && isPoisonous(failure.kind) && step !== undefined ? { step } : undefined;
     const state = await this.#folder.goBack(context, { ...(bad && { bad }) });
-    // null would tell the caller to begin anew
-    if (state.stuck) throw new Stuck(state.reason);
     this.#tell({ type: 'rolled-back', path: state.path, moved: state.moved, reason: state.reason });
     return state.path;
   }

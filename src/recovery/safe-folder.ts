@@ -134,6 +134,8 @@ export class SafeFolder {
     if (state.target) this.#hadGood = true;
     // where there were good ones it stays known that there were
     if (!state.stuck) context.lastCheckpointPath = state.path;
+    // it would tell to begin anew
+    else if (context.lastCheckpointPath === null) delete context.lastCheckpointPath;
     return { ...state, dirs: this.#found };
   }
 

@@ -84,7 +84,8 @@ async function choose(
     ...(bad && { bad }),
     ...(disorder !== undefined && { disorder }),
   };
-  const usual = await vetted(store, asked, signal);
+  const damaged = new Map<string, string>();
+  const usual = await vetted(store, asked, damaged, signal);
   if (!usual.ok) return usual;
   let choice = usual.value;
   let isDeeper = false;
@@ -94,7 +95,8 @@ async function choose(
     const others = checkpoints.map((one): CheckpointFact =>
       isDoubted(one, doubted) ? { ...one, standing: 'suspect', why } : one,
     );
-    const deeper = await vetted(store, { ...asked, checkpoints: others, everVerified: true }, signal);
+    const again = { ...asked, checkpoints: others, everVerified: true };
+    const deeper = await vetted(store, again, damaged, signal);
     if (!deeper.ok) return deeper;
     isDeeper = deeper.value.type === 'roll-back';
     if (deeper.value.type === 'roll-back')
@@ -102,7 +104,13 @@ async function choose(
     else if (deeper.value.type !== 'stuck' || doubted.last) choice = deeper.value;
   }
   if (signal?.aborted) throw new Aborted(signal);
-  const none = noneToTrust(settings.dirs, checkpoints, foreign);
+  const none = noneToTrust(settings.dirs, marked(checkpoints, damaged), foreign);
+  // where nothing is rolled back nothing was asked of it, but to begin anew is a loss all the same
+  if (choice.type === 'keep' && !choice.resume && had && !settings.allowScratch)
+    choice = {
+      type: 'stuck',
+      reason: `no checkpoint in ${settings.dirs.join(', ')} can be trusted; ${wayOut}`,
+    };
   return goTo(store, choice, { checkpoints, isDeeper, none, ...question });
 }
 
@@ -131,21 +139,18 @@ async function toResumeFrom(
 const isDoubted = (one: CheckpointFact, doubted: Doubted): boolean =>
   isSameCheckpoint(one, doubted) || (doubted.andSince && one.modifiedAt > doubted.modifiedAt);
 
-/** Chooses a target whose bytes were read again: what its manifest says is believed only then. */
+/**
+ * Chooses a target whose bytes were read again: what its manifest says is believed only then.
+ * @param damaged ids of what turned out to be damaged, and why; gets those that do
+ */
 async function vetted(
   store: CheckpointStore,
   question: RollbackQuestion,
+  damaged: Map<string, string>,
   signal: AbortSignal | undefined,
 ): Promise<Result<RollbackChoice>> {
-  const damaged = new Map<string, string>();
   for (;;) {
-    const choice = chooseRollback({
-      ...question,
-      checkpoints: question.checkpoints.map((one): CheckpointFact => {
-        const why = damaged.get(one.id);
-        return why === undefined ? one : { ...one, standing: 'corrupt', why };
-      }),
-    });
+    const choice = chooseRollback({ ...question, checkpoints: marked(question.checkpoints, damaged) });
     const target = targetOf(choice);
     const read = target ? await unlessAborted(signal, store.vet(target.id)) : ok(undefined);
     if (!read.ok) return read;
@@ -153,6 +158,15 @@ async function vetted(
     damaged.set(target.id, read.value);
   }
 }
+
+const marked = (
+  checkpoints: readonly CheckpointFact[],
+  damaged: ReadonlyMap<string, string>,
+): readonly CheckpointFact[] =>
+  checkpoints.map((one): CheckpointFact => {
+    const why = damaged.get(one.id);
+    return why === undefined ? one : { ...one, standing: 'corrupt', why };
+  });
 
 const targetOf = (choice: RollbackChoice): CheckpointFact | undefined =>
   choice.type === 'keep' ? choice.resume : choice.type === 'roll-back' ? choice.target : undefined;

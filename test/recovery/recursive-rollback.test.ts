@@ -52,9 +52,11 @@ describe('rollbackToSafeState', () => {
     const { recovery, left } = scene(t, { 'step-10.npz': torn(1), 'step-20.npz': torn(2) });
     const context: RecoveryContext = { lastCheckpointPath: 'somewhere' };
     assert.equal(await recovery.rollbackToSafeState(context), null);
-    assert.equal(context.lastCheckpointPath, null);
-    assert.deepEqual(left(), []);
-    assert.equal(await scene(t, {}).recovery.rollbackToSafeState(), null);
+    assert.equal(context.lastCheckpointPath, 'somewhere', 'it does not tell anybody to begin anew');
+    assert.deepEqual(left(), ['step-10.npz', 'step-20.npz']);
+    const empty: RecoveryContext = {};
+    assert.equal(await scene(t, {}).recovery.rollbackToSafeState(empty), null);
+    assert.equal(empty.lastCheckpointPath, null);
   });
 
   test('an emptied folder is a loss, not a reason to begin anew', async (t) => {
