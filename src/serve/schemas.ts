@@ -116,7 +116,10 @@ export const Failure = z
 
 export const Checkpoint = z
   .unknown()
-  .describe("The worker's state: any JSON but null, which would be taken for none.")
+  .meta({
+    description: "The worker's state: any JSON but null, which would be taken for none.",
+    not: { type: 'null' },
+  })
   .register(named, { id: 'Checkpoint' });
 
 export const SavedCheckpoint = z

@@ -73,9 +73,17 @@ async function fuzz(url) {
   const report = path.join(dir, 'report.ndjson');
   // what the document cannot say of a value is 422: a digest that is not the body's, a key that was used already
   const accepted = ['2xx', 401, 403, 404, 422];
+  // a body that is wrong may be too large as well
+  const rejected = [400, 401, 403, 404, 405, 413, 415, 422];
   const settings = `
 [checks.positive_data_acceptance]
 expected-statuses = ${JSON.stringify(accepted)}
+[checks.negative_data_rejection]
+expected-statuses = ${JSON.stringify(rejected)}
+[[operations]]
+include-operation-id = "loadCheckpoint"
+# what a worker saved outlives it, so that it goes on there when it registers again
+checks = { use_after_free = { enabled = false } }
 [[operations]]
 include-operation-id = "saveCheckpoint"
 # the fuzzer counts "0" as a Content-Digest that fits, whatever the pattern says
