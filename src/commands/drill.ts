@@ -20,6 +20,7 @@ import { recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import { systemClock } from './run-parts.js';
 import { scratchServer } from './scratch-server.js';
+import type { RunServer } from './serve-run.js';
 import { listenToSignals } from './signals.js';
 
 export interface DrillOptions extends GlobalOptions {
@@ -113,11 +114,13 @@ async function conduct(
     checkpointDirs: [store.value.dir],
     clock: systemClock,
   });
-  const server = await scratchServer(plan, place.root, say);
+  let server: RunServer | undefined;
   try {
-    if (!server.ok) return server;
+    const served = await scratchServer(plan, place.root, say);
+    if (!served.ok) return served;
+    server = served.value;
     const conducted: Result<Conducted> = await conductDrill({
-      ...{ plan, place, engine, store: store.value, server: server.value, runId, aborted, say },
+      ...{ plan, place, engine, store: store.value, server, runId, aborted, say },
       realDir,
       timeoutMs: options.timeout ?? defaultTimeoutMs,
     });
@@ -132,7 +135,7 @@ async function conduct(
       ...(script && { script }),
     });
   } finally {
-    if (server.ok) await server.value?.close();
+    await server?.close();
     await store.value.close();
   }
 }

@@ -5,7 +5,7 @@ import { applyResume } from './resume.js';
 import { recipeFor } from './resume-plan.js';
 import type { RunPlan } from './run-plan.js';
 import type { HeldRun } from './take-up.js';
-import { isInsideWorker, workerEnv } from './worker-env.js';
+import { isInsideWorker, withoutServer, workerEnv } from './worker-env.js';
 
 /**
  * What an attempt is launched as.
@@ -21,8 +21,8 @@ export function launchSpec(
   const recipe = recipeFor(plan.resume, held.store?.layout ?? '');
   const point = launch.resume && { ...launch.resume, ...(dir !== undefined && { dir }) };
   const { argv, env } = applyResume(plan.argv, recipe, point);
-  // a token in the user's shell is another server's, and would go before our token file
-  const user = serverEnv ? { ...process.env, TRAINGUARD_TOKEN: undefined } : process.env;
+  // what the user's shell names is another server, whose token would go before our token file
+  const user = serverEnv ? withoutServer(process.env) : process.env;
   const { TRAINGUARD_CA: ca } = process.env;
   // whom the user trusts may be more than our certificate; what an outer run's workers are to trust is no user's word
   const trust = ca !== undefined && ca !== '' && !isInsideWorker(process.env) ? { TRAINGUARD_CA: ca } : {};

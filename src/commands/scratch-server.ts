@@ -20,7 +20,8 @@ export async function scratchServer(
   // loads a web server
   const { serveRun } = await import('./serve-run.js');
   const server = await serveRun(
-    { dir: path.join(root, 'serve'), attempt: undefined },
+    // no shadow of a real folder bears that name
+    { dir: path.join(root, '.trainguard-drill-serve'), attempt: undefined },
     () => undefined,
     (text) => say('warning', text),
   );

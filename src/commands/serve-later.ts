@@ -5,7 +5,10 @@ import type { RunServer } from './serve-run.js';
 
 interface LaterParts {
   /** Never called twice at a time, nor after it succeeded. */
-  readonly open: (attempt: number | undefined, notice: (text: string) => void) => Promise<Result<RunServer>>;
+  readonly open: (
+    attemptNow: () => number | undefined,
+    notice: (text: string) => void,
+  ) => Promise<Result<RunServer>>;
   /** The attempt that lives already. */
   readonly attempt: number;
   /** What workers are to find the server by while it is not there. */
@@ -66,9 +69,10 @@ export class LaterServer implements RunServer {
 
   async #try(): Promise<void> {
     const { open, attempt: first, retryMs = 5000 } = this.#parts;
-    const opened = await open(this.#attempt, (text) => this.#tell(text)).catch((error: unknown) =>
-      fail(errorText(error), exitStatus.internal),
-    );
+    const opened = await open(
+      () => this.#attempt,
+      (text) => this.#tell(text),
+    ).catch((error: unknown) => fail(errorText(error), exitStatus.internal));
     if (!opened.ok) {
       this.#tell(
         `workers cannot report: ${opened.error.message}; the training is supervised, but until they can their silence counts as that of any other, and it is tried again every ${formatDuration(retryMs)}`,
@@ -87,7 +91,7 @@ export class LaterServer implements RunServer {
   /** What every try says anew is told once. */
   #tell(text: string): void {
     if (!this.#server && this.#told.has(text)) return;
-    this.#told.add(text);
+    if (!this.#server) this.#told.add(text);
     this.#parts.notice(text);
   }
 }

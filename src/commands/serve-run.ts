@@ -40,12 +40,15 @@ export async function serveRun(
     readonly dir: string;
     readonly attempt: number | undefined;
     readonly anyPort?: boolean;
+    /** The attempt under way, where another knows it better while this opens. */
+    readonly attemptNow?: () => number | undefined;
   },
   tell: (lines: readonly Line[]) => void,
   notice: (text: string) => void,
 ): Promise<Result<ListeningServer>> {
   const crew = new Crew();
   let { attempt: current } = settings;
+  const { attemptNow = () => current } = settings;
   let heard: ((line: string) => void) | undefined;
   /** Whether a worker beat in this attempt: who only came and went says nothing of its steps. */
   let spoken = current !== undefined;
@@ -56,8 +59,11 @@ export async function serveRun(
     usualPort: 0,
     // each attempt forgets it anyway
     renewDamaged: true,
-    scope: attemptScope(() => current),
-    era: () => (current === undefined ? '' : attemptPath(current)),
+    scope: attemptScope(attemptNow),
+    era() {
+      const attempt = attemptNow();
+      return attempt === undefined ? '' : attemptPath(attempt);
+    },
     notice,
     patient: true,
     onBeat(workerId, beat) {

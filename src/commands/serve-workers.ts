@@ -25,19 +25,23 @@ export async function serveWorkers(
   const attempt = isUnderWay(history.state) ? history.state.ledger.attempt : undefined;
   const isKnown = attempt !== undefined && existsSync(path.join(dir, 'server.json'));
   if (!plan.serve && !isKnown) return ok(undefined);
-  const open = async (current: number | undefined, hear: typeof notice): Promise<Result<RunServer>> => {
+  const open = async (
+    hear: typeof notice,
+    attemptNow?: () => number | undefined,
+  ): Promise<Result<RunServer>> => {
     // loads a web server
     const { serveRun } = await import('./serve-run.js');
-    const anyPort = attempt !== undefined;
-    const server = await serveRun({ ...plan.serve, dir, attempt: current, anyPort }, tell, hear);
+    const anyPort = attemptNow !== undefined;
+    const settings = { ...plan.serve, dir, attempt: attemptNow?.(), anyPort };
+    const server = await serveRun({ ...settings, ...(attemptNow && { attemptNow }) }, tell, hear);
     if (server.ok) tell([{ tone: 'detail', text: `workers report to ${server.value.url}` }]);
     return server;
   };
-  if (attempt === undefined) return open(undefined, notice);
+  if (attempt === undefined) return open(notice);
   const before = await readVersioned<ServerRecord>(path.join(dir, 'server.json'), 'delete it');
   const envOf = (attempt: number): Readonly<Record<string, string>> =>
     before.ok && before.value
       ? attemptEnv(before.value.url, attempt, path.join(dir, 'token'), before.value.caFile)
       : {};
-  return ok(await LaterServer.start({ open, attempt, envOf, notice }));
+  return ok(await LaterServer.start({ open: (now, hear) => open(hear, now), attempt, envOf, notice }));
 }

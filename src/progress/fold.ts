@@ -104,7 +104,11 @@ export function summarize(progress: Progress): ProgressSummary {
 /** The phase after this heartbeat. A step beyond all others, without a phase, says that training goes on. */
 function phaseOf(progress: Progress, heartbeat: Heartbeat): Phase | undefined {
   if (heartbeat.phase !== undefined) return heartbeat.phase;
-  const isNewStep = heartbeat.step !== undefined && heartbeat.step > (progress.maxStep ?? -1);
+  const { step } = heartbeat;
+  // who goes on after all may count from anywhere
+  const isNewStep =
+    step !== undefined &&
+    (progress.phase === 'done' ? step !== progress.step : step > (progress.maxStep ?? -1));
   return progress.phase !== undefined && isNewStep ? 'train' : progress.phase;
 }
 

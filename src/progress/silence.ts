@@ -69,10 +69,12 @@ function progressDeadline(
   lastMono: number,
   history: TimingHistory,
 ): SilenceDeadline {
-  // what was given is a time between steps
-  if (settings.timeoutMs !== undefined && progress.phase !== 'done')
-    return fixed('silence', lastMono, settings.timeoutMs);
-  return adaptive('silence', clockFrom(progress, lastMono), progressTimeout(progress, history));
+  const learnt = adaptive('silence', clockFrom(progress, lastMono), progressTimeout(progress, history));
+  if (settings.timeoutMs === undefined) return learnt;
+  const given = fixed('silence', lastMono, settings.timeoutMs);
+  // what was given is a time between steps: once they are over it shortens no wait
+  const isLonger = (learnt.hangAtMono ?? Infinity) > (given.hangAtMono ?? Infinity);
+  return progress.phase === 'done' && isLonger ? learnt : given;
 }
 
 interface Timeout {

@@ -32,6 +32,8 @@ const cases: readonly Case[] = [
   // after the steps
   { name: 'steps are over: no timeout between them counts', settings: { timeoutMs: 2000 }, beats: [[1000, { step: 1 }], [2000, { phase: 'done' }]], warn: 2000 + hour / 2, hang: 2000 + 0.75 * hour },
   { name: 'a new step: it counts again', settings: { timeoutMs: 2000 }, beats: [[1000, { step: 1 }], [2000, { phase: 'done' }], [3000, { step: 2 }]], warn: 5000, hang: 5000 },
+  { name: 'steps that are counted anew: it counts again', settings: { timeoutMs: 2000 }, beats: [[1000, { step: 9 }], [2000, { phase: 'done' }], [3000, { step: 1 }]], warn: 5000, hang: 5000 },
+  { name: 'a timeout that is longer is not cut short by it', settings: { timeoutMs: 4 * hour }, beats: [[1000, { step: 1 }], [2000, { phase: 'done' }]], warn: 2000 + 4 * hour, hang: 2000 + 4 * hour },
   { name: 'whose steps were over reports no phases', beats: [[1000, { step: 1 }], [2000, { phase: 'done' }], [3000, { step: 2 }], [4000, { phase: 'done' }], [5000, { step: 3 }]], warn: 5000 + hour / 2, hang: 5000 + 0.75 * hour },
   // before the first progress of an attempt
   { name: 'never progressed, no timeout given: only warned of', warn: hour, hang: undefined },

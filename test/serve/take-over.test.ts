@@ -132,10 +132,10 @@ test('a server that could not start starts when it can, for the attempt that liv
   let tries = 0;
   let url = '';
   const later = await LaterServer.start({
-    async open(attempt, notice) {
+    async open(attemptNow, notice) {
       tries++;
       notice('what every try says');
-      const opened = await serveRun({ dir, attempt }, quiet, notice);
+      const opened = await serveRun({ dir, attempt: attemptNow(), attemptNow }, quiet, notice);
       if (opened.ok) url = opened.value.url;
       return opened;
     },
