@@ -616,7 +616,8 @@ class RecoveryManager:
         self._failures += 1
         longest = min(self._interval, 0.2 * 2 ** min(self._failures, 20))
         pause = longest * _random.uniform(0.5, 1)
-        if not self._monitoring or self._no_thread:  # the training itself waits for each try
+        # the training itself waits for each try; one that failed may have been a moment's
+        if self._failures > 1 and (not self._monitoring or self._no_thread):
             pause = max(pause, 20 * self._took)
         self._not_before = time.monotonic() + pause
 
@@ -781,7 +782,7 @@ class _Worker:
             elif name not in self.left_out and len(self.left_out) < 100:
                 self.left_out.add(name)
                 _log.warning(
-                    "trainguard: heartbeats of %s leave %.100r out: it is no number and no text, but %.60r",
+                    "trainguard: heartbeats of %s leave %.100r out: it is no number and no text here, but %.60r",
                     self.worker_id,
                     name,
                     value,
@@ -1346,6 +1347,11 @@ class RecursiveTrainingRecovery:
             self._history = [dict(one, cured=True) for one in self._history]
         elif saved and newest_before is not None and step is None:
             self._note("whether it got further cannot be told: the context has no step")
+        elif saved and newest_before is not None and step_before is not None:
+            self._note(
+                "a newer checkpoint is there, but the context's step is not beyond that of earlier failures: the "
+                "retries are not counted anew; keep its step current"
+            )
         self._furthest = (
             max((name for name in (newest, newest_before) if name), key=_order, default=None),
             max((number for number in (step, step_before) if number is not None), default=None),
@@ -1575,9 +1581,13 @@ def _patiently(call: Callable[[], _T], seconds: float) -> _T:
 
 
 def _plain(value: Any) -> Union[str, int, float, None]:
-    """As a heartbeat may say it; of NumPy, or a tensor of one number, too. None: not at all."""
+    """As a heartbeat may say it; of NumPy, or a tensor of one number, too, if it lies on the host. None: not at all."""
     if not isinstance(value, (str, numbers.Real)) and getattr(value, "ndim", None) == 0:
         try:
+            device = getattr(value, "device", None)  # of NumPy it is a text, of old versions of JAX a method
+            kind = getattr(device, "type", None) or getattr(device, "platform", None)
+            if isinstance(kind, str) and kind != "cpu":
+                return None  # to fetch it would hold up the training
             value = value.item()
         except Exception:  # it is somebody else's, and not worth a training
             return None

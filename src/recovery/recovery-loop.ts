@@ -68,14 +68,20 @@ const mostDoubts = 3;
 
 /** Whether the training got further than at any failure before: by its checkpoints, else by its steps. */
 async function gotFurther(
-  { folder, record }: LoopParts,
+  { folder, record, tell }: LoopParts,
   { kind }: RecoveryFailure,
   context: RecoveryContext,
 ): Promise<boolean> {
   const further = await folder.gotFurther(context, wishFor(kind, context), record.past.length === 0);
+  if (typeof further === 'boolean') return further;
   // by its time alone a checkpoint is further in a circle too
-  return further === undefined || further === 'newer' ? record.isBeyond(stepOf(context)) : further;
+  const isBeyond = record.isBeyond(stepOf(context));
+  if (further === 'newer' && !isBeyond) tell({ type: 'notice', text: notBeyond });
+  return isBeyond;
 }
+
+const notBeyond =
+  'a newer checkpoint is there, but context.step is not beyond that of earlier failures: the retries are not counted anew; keep context.step current';
 
 /** After numbers that went bad, what was saved from then on is not trusted. */
 function wishFor(kind: RecoveryFailure['kind'], context: RecoveryContext): Wish {

@@ -148,6 +148,7 @@ export class SafeFolder {
     if (deeper.length === 0) return undefined;
     const settings = { ...this.#settings.folders, dirs: this.#dirsFor(context) };
     const done = await this.#inTurn(() => putBack(settings, this.#visit(context), deeper));
+    if (done.ok && !done.value) return undefined;
     return done.ok
       ? 'what was gone back past in vain is put back where it was'
       : `what was gone back past in vain stays in quarantine, since it could not be put back: ${done.error.message}`;

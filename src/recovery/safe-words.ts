@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { isData } from '../checkpoints/layouts/names.js';
+import { isData, isTemporary } from '../checkpoints/layouts/names.js';
 import type { CheckpointFact } from '../policy/checkpoint.js';
 import { parseName } from './json-checkpoints-names.js';
 
@@ -23,8 +23,8 @@ export function hadGoodOne(
 ): boolean {
   const live = checkpoints.filter(({ spare }) => !spare);
   if (hadOne || foreign.some(isOfManager) || live.length > 1) return true;
-  // what a log is written to may wait for its first checkpoint; anything else may be one, or the folder a wrong one
-  return hadSteps && (live.length > 0 || (checkpoints.length === 0 && !foreign.every(isLog)));
+  // what only logs and descriptions lie in may wait for its first checkpoint; anything else may be one, or the folder a wrong one
+  return hadSteps && (live.length > 0 || (checkpoints.length === 0 && !foreign.every(holdsNoState)));
 }
 
 /** That there is no checkpoint, or none that is whole, in words; undefined: there is one. */
@@ -41,7 +41,14 @@ export function noneToTrust(
   return `${count} in ${where} ${verb} damaged (${newest.id}: ${newest.why})`;
 }
 
-const isLog = (name: string): boolean => isData(path.basename(name));
+const beside =
+  /\.(?:ya?ml|toml|ini|cfg|md|txt|csv|tsv|py|sh)$|(?:config|args|hparams|params|metrics|tokenizer|vocab)[^/]*\.json$|^lost\+found$/i;
+
+/** No state of a training: a log, a description, or a first save that was cut off under its temporary name. */
+function holdsNoState(name: string): boolean {
+  const base = path.basename(name);
+  return isData(base) || isTemporary(base) || beside.test(base);
+}
 
 const isDamaged = ({ standing }: CheckpointFact): boolean => standing === 'corrupt' || standing === 'partial';
 

@@ -132,10 +132,19 @@ numbers.Real.register(Float32)
 class Tensor:
     def __init__(self, value, ndim=0): self.value, self.ndim = value, ndim
     def item(self): return self.value
+class Device:
+    def __init__(self, **fields): self.__dict__.update(fields)
+class Somewhere(Tensor):
+    def __init__(self, device): self.value, self.ndim, self.device = 1, 0, device
+    def item(self):
+        assert str(getattr(self.device, 'type', 'cpu')) == 'cpu' and getattr(self.device, 'platform', 'cpu') == 'cpu', 'it is fetched'
+        return self.value
 m = RecoveryManager()
 m.register_worker('w')
 for _ in range(3):
     m.heartbeat('w', {'current_batch': Int64(7), 'step': Int64(8), 'loss': Float32(float('nan')), 'lr': Tensor(0.5), 'half': fractions.Fraction(1, 2),
+        'a': Somewhere('cpu'), 'b': Somewhere(print), 'c': Somewhere(Device(type='cpu')), 'd': Somewhere(Device(platform='cpu')),
+        'cuda': Somewhere(Device(type='cuda')), 'jax': Somewhere(Device(platform='gpu')),
         'none': None, 'flag': True, 'many': Tensor(1, ndim=1), 'huge': 2**60})
 print(m._worker('w').beat())
 m.unregister_worker('w')
@@ -144,11 +153,13 @@ m.unregister_worker('w')
     );
     assert.equal(
       stdout.trim(),
-      "{'workerId': 'w', 'currentBatch': 7, 'step': 8, 'loss': 'nan', 'lr': 0.5, 'half': 0.5, 'flag': True}",
+      "{'workerId': 'w', 'currentBatch': 7, 'step': 8, 'loss': 'nan', 'lr': 0.5, 'half': 0.5, 'a': 1, 'b': 1, 'c': 1, 'd': 1, 'flag': True}",
     );
     assert.match(stderr, /heartbeats of w leave 'many' out: .*Tensor/);
     assert.match(stderr, /heartbeats of w leave 'huge' out/);
-    assert.equal(stderr.trimEnd().split('\n').length, 2, stderr);
+    assert.match(stderr, /heartbeats of w leave 'cuda' out/);
+    assert.match(stderr, /heartbeats of w leave 'jax' out/);
+    assert.equal(stderr.trimEnd().split('\n').length, 4, stderr);
   });
 
   test('a state that would not come back is refused up front, with or without a server', async (t) => {

@@ -248,3 +248,20 @@ const saved = (dir: string): string[] =>
     .sort();
 
 const sha256 = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+test('a training that waits for each try does so long from the second in a row on', async (t) => {
+  const { stdout } = await well(
+    python(
+      t,
+      await serving(t),
+      `
+m = RecoveryManager(5)
+m._took = 1
+for _ in range(2):
+    m._away(ServerUnavailable('it stalled'))
+    print(m._not_before - time.monotonic() > 10)
+`,
+    ),
+  );
+  assert.equal(stdout, 'False\nTrue\n');
+});

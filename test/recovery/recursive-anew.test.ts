@@ -127,6 +127,18 @@ describe('a folder of what is no checkpoint', () => {
     assert.equal(await at.recovery.recover(boom(), { step: 55 }), true);
     assert.equal(at.contexts[0]?.lastCheckpointPath, null);
   });
+
+  test('nor does what merely describes a training keep it from its first save', async (t) => {
+    const beside = ['args.json', 'config.json', 'hparams.yaml', 'README.md', 'metrics.csv', 'tokenizer.json', 'vocab.txt', 'step-20.npz.tmp']; // prettier-ignore
+    const tree = Object.fromEntries(beside.map((name) => [name, 'x']));
+    const at = scene(t, tree);
+    mkdirSync(path.join(at.dir, 'lost+found'));
+    assert.equal(await at.recovery.recover(boom(), { step: 55 }), true);
+    assert.equal(at.contexts[0]?.lastCheckpointPath, null);
+    assert.deepEqual(at.left(), [...beside, 'lost+found'].toSorted(), 'nothing is moved');
+    const wrong = scene(t, { ...tree, 'weights.bin': 'x' }, { retry: () => assert.fail('not from the beginning') });
+    assert.equal(await wrong.recovery.recover(boom(), { step: 55 }), false);
+  }); // prettier-ignore
 });
 
 test('where no folder is known retry is told of no checkpoint, and the status says what that means', async () => {

@@ -127,6 +127,7 @@ describe('a training in a circle', () => {
     };
     const recovery = new RecursiveTrainingRecovery({
       ...{ maxRetries: 3, backoff: { initial: 0 }, checkpoints: { dir }, checkResources: false },
+      onEvent: (event) => void notices.push(...texts([event])),
       retry(context) {
         save();
         Object.assign(context, next(n));
@@ -137,12 +138,14 @@ describe('a training in a circle', () => {
     return [await recovery.recover(network(), next(n)), n - 1];
   };
   const ends: (() => Promise<void>)[] = [];
+  const notices: string[] = [];
 
   test('ends where its checkpoint is written over the last one, step or none', async (t) => {
     t.after(async () => {
       for (const end of ends) await end();
     });
     assert.deepEqual(await circling(() => ({ step: 27 })), [false, 3]);
+    assert.match(notices.at(-1) ?? '', /^a newer checkpoint is there, .* keep context\.step current$/);
     assert.deepEqual(await circling(() => ({})), [false, 3]);
     assert.deepEqual(
       await circling((n) => ({ step: n * 10 })),
@@ -183,6 +186,25 @@ describe('a recovery that gives up', () => {
     assert.deepEqual(readFileSync(path.join(dir, 'step-30.npz')), good['step-30.npz']);
     assert.ok(texts(events).includes('what was gone back past in vain is put back where it was'));
     assert.equal(events.at(-1)?.type, 'gave-up');
+  });
+
+  test('nothing, once a whole checkpoint was saved from further back', async (t) => {
+    const unloadable = (): Error =>
+      new Error('PytorchStreamReader failed reading zip archive: failed finding central directory');
+    const steps = (...numbers: number[]): Tree =>
+      Object.fromEntries(numbers.map((step) => [`step-${step}.npz`, npz(step)]));
+    const { dir, recovery, left, events } = scene(t, steps(100, 200, 300), {
+      ...{ maxRetries: 3, checkResources: false },
+      retry: ({ lastCheckpointPath }) => {
+        const from = path.basename(lastCheckpointPath ?? '');
+        if (from === 'step-300.npz') throw unloadable();
+        if (from === 'step-200.npz') lay(dir, steps(250, 290));
+        throw network();
+      },
+    });
+    assert.equal(await recovery.recover(unloadable(), {}), false);
+    assert.deepEqual(left(), Object.keys(steps(100, 200, 250, 290)));
+    assert.ok(!texts(events).some((text) => text.includes('in vain')));
   });
 
   test('but not what damage called for, nor what was a cure', async (t) => {
